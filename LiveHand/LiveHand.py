@@ -1,0 +1,594 @@
+import logging
+import time
+from collections import deque
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import qt
+import slicer
+import vtk
+from slicer import vtkMRMLLinearTransformNode, vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from LiveHandLib import packages, scene, tracking, worker
+from LiveHandLib.camera import Camera
+from LiveHandLib.errors import LiveHandError
+from LiveHandLib.messages import sentence
+
+#
+# LiveHand
+#
+
+
+class LiveHand(ScriptedLoadableModule):
+    """The user's hand, live in Slicer's 3D scene, from a webcam, with no other program."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("LiveHand")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "IGT")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["LiveHand contributors"]
+        self.parent.helpText = _(
+            "Shows your hand live in the 3D view: choose a camera and tick Live. Pictures are looked at on this "
+            "computer only and never stored. The landmarks are a markups node and the skeleton is a model node, so "
+            "every other module can use them."
+        )
+        self.parent.acknowledgementText = _(
+            "The hand landmarks come from MediaPipe (Google, Apache License 2.0), the pictures from OpenCV."
+        )
+
+
+#
+# LiveHandParameterNode
+#
+
+
+@parameterNodeWrapper
+class LiveHandParameterNode:
+    """
+    What the user chose and the nodes that show it, kept with the scene.
+
+    source - Where the pictures come from: "camera:<index>:<name>", the path of a video or picture file, or nothing.
+    numberOfHands - How many hands to look for.
+    everyFrame - Look at every picture of a file instead of playing it at its own pace.
+    modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
+    modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
+    cameraToRAS - Takes the hands from the camera's frame to RAS.
+    leftSkeleton, rightSkeleton - The hands' surfaces.
+    leftLandmarks, rightLandmarks - The hands' 21 landmarks.
+    """
+
+    source: str = ""
+    numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
+    everyFrame: bool = False
+    modelPath: str = ""
+    modelSha256: str = ""
+    cameraToRAS: vtkMRMLLinearTransformNode
+    leftSkeleton: vtkMRMLModelNode
+    leftLandmarks: vtkMRMLMarkupsFiducialNode
+    rightSkeleton: vtkMRMLModelNode
+    rightLandmarks: vtkMRMLMarkupsFiducialNode
+
+
+#
+# LiveHandWidget
+#
+
+
+class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel."""
+
+    def __init__(self, parent=None) -> None:
+        """Called when the user opens the module the first time and the widget is initialized."""
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)  # needed for parameter node observation
+        self.logic = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._cameras: tuple[Camera, ...] = ()
+        self._message = ""
+
+    def setup(self) -> None:
+        """Called when the user opens the module the first time and the widget is initialized."""
+        ScriptedLoadableModuleWidget.setup(self)
+
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiveHand.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = LiveHandLogic()
+        self._cameraFinder = worker.CameraFinder()
+        self._cameraFinder.found.connect(self.onCamerasFound)
+        self.logic.worker.stateChanged.connect(self.onStateChanged)
+        self.logic.worker.failed.connect(self.onFailed)
+        self.logic.worker.ended.connect(self.onEnded)
+        self.logic.worker.statistics.connect(self.onStatistics)
+
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+
+        self.ui.installButton.clicked.connect(self.onInstallButton)
+        self.ui.refreshButton.clicked.connect(self.onRefreshButton)
+        self.ui.sourceComboBox.activated.connect(self.onSourceActivated)
+        self.ui.liveCheckBox.toggled.connect(self.onLiveToggled)
+        self.ui.centerViewButton.clicked.connect(self.onCenterViewButton)
+        self.ui.modelButton.clicked.connect(self.onModelButton)
+        self.ui.modelResetButton.clicked.connect(self.onModelResetButton)
+        # The panel can go away with the application without being cleaned up one by one.
+        slicer.app.connect("aboutToQuit()", self.cleanup)
+
+        # Make sure parameter node is initialized (needed for module reload)
+        self.initializeParameterNode()
+        self.updatePackages()
+
+    def cleanup(self) -> None:
+        """Called when the application closes and the module widget is destroyed."""
+        if not self.logic:
+            return
+        slicer.app.disconnect("aboutToQuit()", self.cleanup)
+        self.setParameterNode(None)
+        self.removeObservers()
+        self._cameraFinder.close()
+        self.logic.close()
+        self.logic = None
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        self.initializeParameterNode()
+        self.updatePackages()
+
+    def exit(self) -> None:
+        """Called each time the user opens a different module; Live stays as it is."""
+        self.setParameterNode(None)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Ensure parameter node exists and observed."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, inputParameterNode: LiveHandParameterNode | None) -> None:
+        """Set and observe parameter node."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+        self._parameterNode = inputParameterNode
+        if self._parameterNode:
+            # Note: in the .ui file, a Qt dynamic property called "SlicerParameterName" is set on each
+            # ui element that needs connection.
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            self.onParameterNodeModified()
+
+    def onParameterNodeModified(self, caller=None, event=None) -> None:
+        """Show what is chosen, and track it if it changed while live."""
+        self.updateSources()
+        path = self._parameterNode.modelPath
+        self.ui.modelNameLabel.text = Path(path).name if path else _("the one that comes with LiveHand")
+        self.ui.modelNameLabel.toolTip = path
+        self.ui.modelResetButton.enabled = bool(path)
+        self.logic.followParameterNode()
+
+    # Packages
+
+    def updatePackages(self) -> None:
+        """Show the install button if a package is missing; otherwise look for cameras."""
+        missing = self.logic.missingPackages()
+        self.ui.installWidget.visible = bool(missing)
+        self.ui.installButton.setToolTip(
+            _("Install in Slicer's Python, after asking:") + "\n" + "\n".join(missing) if missing else ""
+        )
+        self.ui.liveCheckBox.enabled = not missing
+        if not missing:
+            self._cameraFinder.find()
+
+    def onInstallButton(self) -> None:
+        """Install the missing packages, asked first."""
+        self.showMessage("")
+        try:
+            self.logic.installPackages()
+        except LiveHandError as error:
+            self.onFailed(error)
+        self.updatePackages()
+
+    # Source
+
+    def onRefreshButton(self) -> None:
+        """Look for cameras again."""
+        self._cameraFinder.find()
+
+    def onCamerasFound(self, cameras: tuple[Camera, ...]) -> None:
+        """Offer them, and choose the first if nothing is chosen yet."""
+        self._cameras = cameras
+        if not self._parameterNode:
+            return
+        if cameras and not self._parameterNode.source:
+            self.logic.setSource(cameras[0])
+        self.updateSources()
+
+    def updateSources(self) -> None:
+        """Fill the drop-down: cameras, the chosen file or absent camera, the sample clip, and opening a file."""
+        entries = [(camera.name, sourceOfCamera(camera)) for camera in self._cameras]
+        entries.append((_("Sample clip"), str(resourcePath("SampleHand.mp4"))))
+        chosen = self._parameterNode.source
+        if not chosen:
+            entries.insert(0, (_("Choose a camera"), ""))
+        elif chosen not in [source for _name, source in entries]:
+            index, name = cameraOfSource(chosen)
+            entries.append((Path(chosen).name if index is None else _("{name} (not found)").format(name=name), chosen))
+        entries.append((_("Open a video or picture file..."), None))
+        box = self.ui.sourceComboBox
+        if entries != [(box.itemText(i), box.itemData(i)) for i in range(box.count)]:
+            box.clear()
+            for name, source in entries:
+                box.addItem(name, source)
+        box.setCurrentIndex([source for _name, source in entries].index(chosen))
+
+    def onSourceActivated(self, index: int) -> None:
+        """Called when the user chooses an entry of the drop-down."""
+        source = self.ui.sourceComboBox.itemData(index)
+        if source is None:
+            source = qt.QFileDialog.getOpenFileName(self.parent, _("Open a video or picture file"))
+        if source:
+            self.logic.setSource(source)
+        self.updateSources()
+
+    def onModelButton(self) -> None:
+        """Choose another hand model."""
+        path = qt.QFileDialog.getOpenFileName(
+            self.parent, _("Choose a hand landmarker bundle"), "", _("MediaPipe tasks") + " (*.task)"
+        )
+        if path:
+            try:
+                self.logic.setModel(path)
+            except LiveHandError as error:
+                self.onFailed(error)
+
+    def onModelResetButton(self) -> None:
+        """Go back to the hand model that comes with LiveHand."""
+        self.logic.setModel("")
+
+    # Live
+
+    def onLiveToggled(self, live: bool) -> None:
+        """Called when the user ticks or unticks Live."""
+        if not live:
+            self.logic.stop()
+            return
+        version = self.logic.unagreedMediapipe()
+        if version and self.askForConsent(version):
+            self.logic.agreeToMediapipe()
+        self.showMessage("")
+        self.logic.start()
+
+    def askForConsent(self, version: str) -> bool:
+        """Tell the user what a newer MediaPipe sends, and ask whether to use it."""
+        return slicer.util.confirmOkCancelDisplay(
+            _(
+                "MediaPipe {version} is installed, newer than the version LiveHand asks for. From version 0.10.35 on, "
+                "MediaPipe's library sends metrics about its performance and use to Google while it runs. Pictures "
+                "and landmarks stay on this computer.\n\nUse this version?"
+            ).format(version=version),
+            "LiveHand",
+        )
+
+    def onStateChanged(self, state: str) -> None:
+        """Show whether Live is on."""
+        box = self.ui.liveCheckBox
+        blocked = box.blockSignals(True)
+        box.setChecked(state in (worker.STARTING, worker.LIVE))
+        box.blockSignals(blocked)
+        if state == worker.STARTING:
+            self.showMessage(_("Opening the camera..."))
+        elif state in (worker.STOPPING, worker.OFF) and not self._isError and not self._isEnded:
+            self.showMessage("")
+
+    def onFailed(self, error: LiveHandError) -> None:
+        """Tell the user in one sentence."""
+        logging.info(f"LiveHand: {error}")
+        self.showMessage(sentence(error), isError=True)
+        if self.logic.worker.state == worker.OFF:
+            self.onStateChanged(worker.OFF)
+
+    def onEnded(self) -> None:
+        """Tell the user that a file is over."""
+        self.showMessage(_("The file has been played to its end."), isEnded=True)
+
+    def onStatistics(self, statistics: worker.Statistics) -> None:
+        """Show how it goes."""
+        if self.logic.worker.state != worker.LIVE:
+            return
+        names = {"Left": _("left hand"), "Right": _("right hand")}
+        hands = self.logic.frame.hands if self.logic.frame else {}
+        seen = ", ".join(f"{names[side]} ({hand.score:.0%})" for side, hand in sorted(hands.items()))
+        self.showMessage(
+            _("{rate:.0f} frames/s, {latency:.0f} ms latency, {hands}").format(
+                rate=statistics.framesPerSecond, latency=self.logic.latencyMs(), hands=seen or _("no hand in view")
+            )
+        )
+
+    def showMessage(self, text: str, isError: bool = False, isEnded: bool = False) -> None:
+        """Write into the status line."""
+        self._isError, self._isEnded = isError, isEnded
+        self.ui.statusLabel.setText(("⚠ " if isError else "") + text)
+
+    def onCenterViewButton(self) -> None:
+        """Bring what is shown to the middle of the 3D views."""
+        slicer.util.resetThreeDViews()
+
+
+#
+# LiveHandLogic
+#
+
+
+def resourcePath(name: str) -> Path:
+    """A file of ``Resources``: beside this file as installed, a folder above it in the sources."""
+    here = Path(__file__).resolve().parent
+    installed = here / "Resources" / name
+    return installed if installed.exists() else here.parent / "Resources" / name
+
+
+def sourceOfCamera(camera: Camera) -> str:
+    """How a camera is written in the parameter node."""
+    return f"camera:{camera.index}:{camera.name}"
+
+
+def cameraOfSource(source: str) -> tuple[int | None, str]:
+    """Index and name of the camera that a parameter node's source names; (None, "") if it names a file."""
+    parts = source.split(":", 2)
+    if parts[0] == "camera" and len(parts) == 3 and parts[1].isdigit():
+        return int(parts[1]), parts[2]
+    return None, ""
+
+
+class LiveHandLogic(ScriptedLoadableModuleLogic):
+    """Everything the panel does, without the panel::
+
+        logic = LiveHandLogic()
+        logic.setSource(0)        # or a Camera, or the path of a video or picture file
+        logic.start()             # returns at once; the hand's nodes follow the hand from now on
+        logic.worker.tracked.connect(lambda frame: print(frame.hands))
+        logic.stop()
+
+    To be used in the GUI thread.
+
+    :ivar worker: the :class:`TrackingWorker`, whose signals tell of results, state, failures and figures.
+    :ivar frame: the newest :class:`TrackedFrame`, or None.
+    """
+
+    def __init__(self) -> None:
+        """Called when the logic class is instantiated. Can be used for initializing member variables."""
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.frame: worker.TrackedFrame | None = None
+        self._parameterNode: LiveHandParameterNode | None = None
+        self._hands: dict[str, scene.HandNodes] = {}
+        self._latenciesMs: deque[float] = deque(maxlen=30)
+        self._settings: worker.Settings | None = None
+        self.worker = worker.TrackingWorker()
+        self.worker.tracked.connect(self.showFrame)
+        self.worker.stateChanged.connect(self._onStateChanged)
+        self.worker.ended.connect(self._onEnded)
+        self._hasEnded = False
+        self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
+        slicer.app.connect("aboutToQuit()", self.close)
+
+    def close(self) -> None:
+        """Go off and give everything back. The logic cannot be used any more."""
+        if self.worker:
+            slicer.app.disconnect("aboutToQuit()", self.close)
+            slicer.mrmlScene.RemoveObserver(self._sceneTag)
+            self.worker.close()
+            self.worker = None
+            self._hideHands()
+
+    def getParameterNode(self) -> LiveHandParameterNode:
+        """The scene's parameter node for this module."""
+        if not self._parameterNode or not self._parameterNode.parameterNode.GetScene():
+            self._parameterNode = LiveHandParameterNode(super().getParameterNode())
+        return self._parameterNode
+
+    def setSource(self, source: Camera | int | str | Path) -> None:
+        """Choose where the pictures come from.
+
+        :param source: a camera, its index, or the path of a video or picture file.
+        """
+        if isinstance(source, int):
+            source = Camera(source, f"#{source}")
+        self.getParameterNode().source = sourceOfCamera(source) if isinstance(source, Camera) else str(source)
+
+    def setModel(self, path: str | Path) -> None:
+        """Choose another hand landmarker bundle, and remember what it is like.
+
+        :param path: the bundle; empty for the one that comes with LiveHand.
+        :raises LiveHandError: ``modelMissing`` when it cannot be read.
+        """
+        checksum = tracking.sha256(path) if str(path) else ""
+        parameterNode = self.getParameterNode()
+        with slicer.util.NodeModify(parameterNode):
+            parameterNode.modelSha256 = checksum
+            parameterNode.modelPath = str(path)
+
+    def start(self) -> None:
+        """Go live with what the parameter node says; if it is live already, with what it says now.
+
+        Returns at once. What goes wrong is told by ``worker.failed``.
+        """
+        settings = self._settingsFromParameterNode()
+        self._latenciesMs.clear()
+        self._hasEnded = False
+        if settings.source == "":
+            self._refuse(LiveHandError("noSource"))
+        elif missing := self.missingPackages():
+            self._refuse(LiveHandError("packageMissing", package=missing[0]))
+        elif version := self.unagreedMediapipe():
+            self._refuse(LiveHandError("consentNeeded", version=version))
+        else:
+            self._settings = settings
+            self.worker.start(settings)
+
+    def stop(self) -> None:
+        """Go off. Returns at once; the camera is released within half a second."""
+        self.worker.stop()
+
+    def followParameterNode(self) -> None:
+        """If live, start again where the parameter node asks for something else than what is being tracked."""
+        if self.worker.state in (worker.STARTING, worker.LIVE) and self._settings != self._settingsFromParameterNode():
+            self.start()
+
+    def latencyMs(self) -> float:
+        """Time from a picture being there to the nodes being moved, ms, median over the last 30 pictures."""
+        return median(self._latenciesMs) if self._latenciesMs else 0.0
+
+    # Packages
+
+    def missingPackages(self) -> list[str]:
+        """What has to be installed before Live can be on, as pip takes it."""
+        return packages.missing(resourcePath("requirements.txt"))
+
+    def installPackages(self) -> None:
+        """Install what is missing. The user is asked first.
+
+        :raises LiveHandError: ``installDeclined`` or ``installFailed``.
+        """
+        packages.install(resourcePath("requirements.txt"))
+
+    def unagreedMediapipe(self) -> str:
+        """The version of a MediaPipe that sends metrics, if the user has not agreed to it; otherwise empty."""
+        version = packages.unquietMediapipe()
+        return "" if version == slicer.app.userSettings().value("LiveHand/AgreedMediaPipe", "") else version
+
+    def agreeToMediapipe(self) -> None:
+        """Remember that the user knows what the installed MediaPipe sends, and agrees."""
+        slicer.app.userSettings().setValue("LiveHand/AgreedMediaPipe", packages.unquietMediapipe())
+
+    # Scene
+
+    def showFrame(self, frame: worker.TrackedFrame) -> None:
+        """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
+        self.frame = frame
+        for side in tracking.HANDEDNESSES:
+            hand = frame.hands.get(side)
+            if hand:
+                self._handNodes(side).update(hand.cameraMm)
+            elif side in self._hands:
+                self._hands[side].update(None)
+        self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
+
+    def _handNodes(self, side: str) -> scene.HandNodes:
+        """The hand's nodes; made when it is first seen, and again if the user deleted one."""
+        hand = self._hands.get(side)
+        if hand and hand.isInScene():
+            return hand
+        parameterNode = self.getParameterNode()
+        skeletonName, landmarksName = f"{side.lower()}Skeleton", f"{side.lower()}Landmarks"
+        if not parameterNode.cameraToRAS:
+            parameterNode.cameraToRAS = scene.newTransform()
+        hand = self._hands[side] = scene.HandNodes(
+            side,
+            getattr(parameterNode, skeletonName),
+            getattr(parameterNode, landmarksName),
+            parameterNode.cameraToRAS,
+        )
+        setattr(parameterNode, skeletonName, hand.model)
+        setattr(parameterNode, landmarksName, hand.landmarks)
+        return hand
+
+    def _hideHands(self) -> None:
+        for hand in self._hands.values():
+            hand.update(None)
+
+    # Internals
+
+    def _settingsFromParameterNode(self) -> worker.Settings:
+        parameterNode = self.getParameterNode()
+        index, _name = cameraOfSource(parameterNode.source)
+        return worker.Settings(
+            source=parameterNode.source if index is None else index,
+            modelPath=parameterNode.modelPath or str(resourcePath(tracking.MODEL_FILE_NAME)),
+            modelSha256=parameterNode.modelSha256 if parameterNode.modelPath else tracking.MODEL_SHA256,
+            numberOfHands=parameterNode.numberOfHands,
+            everyFrame=parameterNode.everyFrame,
+        )
+
+    def _refuse(self, error: LiveHandError) -> None:
+        self.worker.stop()
+        self.worker.failed.emit(error)
+
+    def _onEnded(self) -> None:
+        self._hasEnded = True
+
+    def _onStateChanged(self, state: str) -> None:
+        # The last pose of a file that was played to its end, or of a photograph, is what was asked for. Of a
+        # camera that is off it would only look as if it were live.
+        if state == worker.OFF and not self._hasEnded:
+            self._hideHands()
+
+    def _onSceneStartClose(self, caller, event) -> None:
+        self.worker.stop()
+        self._hands.clear()
+        self._parameterNode = None
+
+
+#
+# LiveHandTest
+#
+
+
+class LiveHandTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer: plays the sample clip through the module. The other tests are in ``Testing``."""
+
+    def setUp(self):
+        """Reset the state."""
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        """Run as few or as many tests as needed here."""
+        self.setUp()
+        self.test_SampleClip()
+
+    def test_SampleClip(self):
+        """The hand of the sample clip appears in the scene as a right hand of human size."""
+        logic = LiveHandLogic()
+        try:
+            if logic.missingPackages():
+                self.skipTest("The Python packages are not installed.")
+            errors = []
+            logic.worker.failed.connect(errors.append)
+            logic.setSource(resourcePath("SampleHand.mp4"))
+            logic.getParameterNode().everyFrame = True
+            logic.start()
+            end = time.monotonic() + 60
+            while logic.worker.state != worker.OFF and time.monotonic() < end:
+                slicer.app.processEvents()
+            self.assertEqual(errors, [])
+            self.assertEqual(logic.worker.state, worker.OFF)
+            statistics = logic.worker.lastStatistics
+            self.assertGreater(statistics.framesRead, 0)
+            self.assertGreater(statistics.framesTracked, 0.9 * statistics.framesRead)
+            landmarks = slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().rightLandmarks, world=True)
+            self.assertEqual(landmarks.shape, (21, 3))
+            wristToMiddleMm = ((landmarks[9] - landmarks[0]) ** 2).sum() ** 0.5
+            self.assertTrue(50 < wristToMiddleMm < 130, wristToMiddleMm)
+        finally:
+            logic.close()
+        self.delayDisplay("Test passed")

@@ -1,0 +1,274 @@
+"""Reads pictures from a camera, a video file or a still picture. Knows OpenCV and numpy, nothing of Qt or MRML.
+
+Importing OpenCV is left to :func:`tracking.importPackages`, which the worker calls first.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import LiveHandError
+from .turns import Turns
+
+OPENING_TIME_S = 15.0
+"""How long a camera may take for its first picture; some webcams on Windows need ten seconds."""
+
+SILENCE_TIME_S = 15.0
+"""How long a camera may go without a picture before it counts as lost; longer than a slow camera or a hiccup."""
+
+RELEASE_TIME_S = 2.0
+"""How long closing waits for a reading call to come back before it is left to itself."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera of this computer.
+
+    :ivar index: what ``cv2.VideoCapture`` wants, the backend included.
+    :ivar name: the device's name, for people.
+    """
+
+    index: int
+    name: str
+
+
+def listCameras() -> list[Camera]:
+    """The cameras of this computer, by name, each once.
+
+    To be called off the GUI thread: asking the operating system may take a while.
+    """
+    import cv2
+    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
+
+    # One backend only, the first that this OpenCV has: every backend lists the same cameras once more.
+    compiledIn = set(cv2.videoio_registry.getCameraBackends())
+    for backend in supported_backends:
+        if backend in compiledIn:
+            cameras = sorted(enumerate_cameras(backend), key=lambda camera: camera.index)
+            return [Camera(camera.index + backend, camera.name or f"#{camera.index}") for camera in cameras]
+    return []
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a stream.
+
+    :ivar image: (height, width, 3) uint8, RGB.
+    :ivar number: how many pictures the source had before this one, dropped ones included.
+    :ivar timestampMs: time in the stream, ms.
+    :ivar availableAt: when the picture could be had, s on ``time.perf_counter``'s clock.
+    """
+
+    image: np.ndarray
+    number: int
+    timestampMs: int
+    availableAt: float
+
+
+def toRgb(image: np.ndarray) -> np.ndarray:
+    """Any picture that OpenCV delivers as (height, width, 3) uint8 RGB: grey, BGR or BGRA, 8 or 16 bit.
+
+    :raises LiveHandError: ``pictureUnusable`` for any other.
+    """
+    import cv2
+
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    conversion = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
+    if conversion is None or image.dtype != np.uint8 or not image.size:
+        raise LiveHandError("pictureUnusable", shape=str(image.shape), dtype=str(image.dtype))
+    return cv2.cvtColor(image, conversion)
+
+
+class FrameReader(threading.Thread):
+    """Reads a source in a thread of its own and holds its newest picture, never more than one.
+
+    The thread opens, reads and releases the source, so whoever asks for pictures can always be stopped, even
+    when the camera's driver never returns from a call. It is a plain Python daemon thread for the same reason:
+    a driver that hangs must not keep Slicer from quitting.
+
+    :param source: camera index or path of a video or picture file.
+    :param everyFrame: deliver every picture of a file, as fast as they are taken, instead of playing the file
+        at its own pace and dropping what is not taken in time. Cameras always drop.
+    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    """
+
+    def __init__(
+        self,
+        source: int | str,
+        everyFrame: bool = False,
+        turns: Turns | None = None,
+    ) -> None:
+        super().__init__(name="LiveHand reader", daemon=True)
+        self.framesDropped = 0
+        self._source = source
+        self._everyFrame = everyFrame
+        self._turns = turns or Turns()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._newest: Frame | None = None
+        self._ended = False
+        self._error: LiveHandError | None = None
+        self._lastSign = time.perf_counter()
+        self._hasDelivered = False
+
+    # Called by whoever wants the pictures
+
+    def next(self, timeout: float) -> Frame | None:
+        """Take the newest picture not yet taken.
+
+        :param timeout: how long to wait for one, s.
+        :returns: the picture, or None when none came in time.
+        :raises EOFError: the file has been read to its end.
+        :raises LiveHandError: the source cannot be opened or read.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._ended or self._error, timeout)
+            frame, self._newest = self._newest, None
+            self._changed.notify_all()
+            if frame:
+                return frame
+            if self._error:
+                raise self._error
+            if self._ended:
+                raise EOFError
+        if isinstance(self._source, int):
+            allowed = SILENCE_TIME_S if self._hasDelivered else OPENING_TIME_S
+            if time.perf_counter() - self._lastSign > allowed:
+                raise LiveHandError("cameraSilent", seconds=f"{allowed:.0f}")
+        return None
+
+    def close(self) -> bool:
+        """Release the source.
+
+        :returns: whether it was released in time; a driver that hangs keeps it.
+        """
+        self._closing.set()
+        with self._changed:
+            self._changed.notify_all()
+        if self.is_alive():
+            self.join(RELEASE_TIME_S)
+        return not self.is_alive()
+
+    # The thread
+
+    def run(self) -> None:
+        """Read until the source ends or :meth:`close` is called."""
+        self._turns.begin()
+        try:
+            frames = self._cameraFrames() if isinstance(self._source, int) else self._fileFrames(self._source)
+            with contextlib.closing(frames):
+                for frame in frames:
+                    self._put(frame)
+                    if self._closing.is_set():
+                        return
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+        except Exception as error:
+            if not isinstance(error, LiveHandError):
+                error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+        finally:
+            self._turns.done()
+
+    def _put(self, frame: Frame) -> None:
+        with self._changed:
+            if self._everyFrame and not isinstance(self._source, int):
+                with self._turns.away():
+                    self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
+            elif self._newest is not None:
+                self.framesDropped += 1
+            self._newest = frame
+            self._lastSign = time.perf_counter()
+            self._hasDelivered = True
+            self._changed.notify_all()
+
+    def _cameraFrames(self) -> Iterator[Frame]:
+        import cv2
+
+        with self._opened(self._source) as capture:
+            if not capture.isOpened():
+                raise LiveHandError("cameraNotFound")
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # where a driver heeds it, one old picture less
+            start = time.perf_counter()
+            number = failures = 0
+            while not self._closing.is_set():
+                with self._turns.away("camera"):
+                    delivered, image = capture.read()
+                if not delivered:
+                    # Drivers fail a read now and then; an unplugged camera fails every one of them at once.
+                    failures += 1
+                    if failures > 10 or not capture.isOpened():
+                        raise LiveHandError("cameraLost")
+                    self._waitUntil(time.perf_counter() + 0.05)
+                    continue
+                failures = 0
+                now = time.perf_counter()
+                yield Frame(toRgb(image), number, round((now - start) * 1000), now)
+                number += 1
+
+    def _fileFrames(self, path: str) -> Iterator[Frame]:
+        import cv2
+
+        if not Path(path).is_file():
+            raise LiveHandError("fileMissing", path=path)
+        if cv2.haveImageReader(path):
+            # Not through VideoCapture, which takes a digit in the name for the number of a sequence.
+            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise LiveHandError("notAVideo", path=path)
+            yield Frame(toRgb(image), 0, 0, time.perf_counter())
+            return
+        with self._opened(path) as capture:
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            rate = rate if 1.0 <= rate <= 1000.0 else 30.0
+            start = None
+            number = 0
+            while not self._closing.is_set():
+                if start is not None and not self._everyFrame:
+                    # Late by more than a picture's time: skip, as a camera does whose pictures nobody takes.
+                    while time.perf_counter() > start + (number + 1) / rate and capture.grab():
+                        number += 1
+                        self.framesDropped += 1
+                with self._turns.away("file"):
+                    delivered, image = capture.read()
+                if not delivered:
+                    if number == 0:
+                        raise LiveHandError("notAVideo", path=path)
+                    return
+                available = time.perf_counter()
+                if start is None:
+                    start = available
+                if not self._everyFrame:
+                    available = start + number / rate
+                    self._waitUntil(available)
+                yield Frame(toRgb(image), number, round(number * 1000.0 / rate), available)
+                number += 1
+
+    @contextlib.contextmanager
+    def _opened(self, source: int | str):
+        """A ``cv2.VideoCapture``, released by the thread that reads it."""
+        import cv2
+
+        with self._turns.away("open"):
+            capture = cv2.VideoCapture(source)
+        try:
+            yield capture
+        finally:
+            capture.release()
+
+    def _waitUntil(self, due: float) -> None:
+        remaining = due - time.perf_counter()
+        if remaining > 0:
+            with self._turns.away("camera"):
+                self._closing.wait(remaining)
+

@@ -1,0 +1,193 @@
+"""Lets Python threads run beside Slicer's event loop. Knows Qt, nothing of cameras, hands or MRML.
+
+Slicer's GUI thread keeps Python's global interpreter lock (GIL) while its event loop runs, also when it is idle.
+A Python thread therefore stands still unless the GUI thread lends it the GIL, and a ``qt.QThread`` with a Python
+``run`` crashes, because PythonQt calls it without taking the GIL at all. This file answers both, in one place:
+
+- :func:`canRunPythonInQThread` turns on PythonQt's own GIL handling;
+- :class:`GilLender` runs a function in a thread and lends it the GIL whenever it is likely to need it.
+
+The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
+due (see ``turns.Turns``): it lets go of the GIL for 0.1 ms, and if a thread has come back from a long call, waits
+until all have gone into the next one. In between the GUI thread is free.
+"""
+
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import qt
+
+from .turns import Turns
+
+
+def _gilScopeSwitch() -> Callable[[bool], None] | None:
+    """PythonQt's ``PythonQtGILScope::setGILScopeEnabled``, or None where it cannot be found."""
+    if sys.platform == "win32":
+        library, name = "PythonQt.dll", "?setGILScopeEnabled@PythonQtGILScope@@SAX_N@Z"
+    else:
+        library, name = None, "_ZN16PythonQtGILScope18setGILScopeEnabledEb"
+    try:
+        # PyDLL, for the function has to be called with the GIL held.
+        switch = getattr(ctypes.PyDLL(library), name)
+    except (OSError, AttributeError):
+        return None
+    switch.argtypes = [ctypes.c_bool]
+    switch.restype = None
+    return switch
+
+
+def canRunPythonInQThread() -> bool:
+    """Make it safe for a ``qt.QThread`` to run Python.
+
+    PythonQt has scopes that take the GIL wherever it calls Python, but leaves them switched off. The switch is an
+    exported C++ function, in the PythonQt of Slicer 5.8, 5.10 and 5.12 alike. To be called holding the GIL, that
+    is from Python. In the GUI thread, which holds the GIL anyway, the scopes change nothing.
+
+    :returns: False if the switch cannot be found; then no ``qt.QThread`` may be started with a Python ``run``.
+    """
+    if "PythonQt" not in sys.modules:
+        return True  # another binding, which takes the GIL by itself
+    switch = _gilScopeSwitch()
+    if switch:
+        switch(True)
+    return switch is not None
+
+
+class _QtThread(qt.QThread):
+    def __init__(self, function: Callable[[], None]) -> None:
+        qt.QThread.__init__(self)
+        self._function = function
+
+    def run(self) -> None:
+        self._function()
+
+
+class _PythonThread(threading.Thread):
+    """The same for a PythonQt without the switch."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        super().__init__(target=function, name="LiveHand worker", daemon=True)
+
+    def isFinished(self) -> bool:
+        return not self.is_alive()
+
+
+class GilLender:
+    """Runs functions in threads and lends them the GIL. There is one in a process, :func:`lender`.
+
+    To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
+    """
+
+    LOOK_S = 0.0001
+    """How long the GUI thread lets go of the GIL to see whether a thread wants it."""
+    TURN_S = 0.006
+    """How long it waits at most for the threads to finish their turn."""
+    QUIT_S = 10.0
+    """How long quitting waits at most for the threads; the first import of MediaPipe can take some seconds."""
+    TAIL_S = 0.0005
+    """How much longer it waits then: MediaPipe enters its library from a thread of its own, a moment later."""
+    LONGEST_PAUSE_S = 0.01
+    """How long it goes without looking at most, so that a thread that ends early is not overlooked."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self._running: dict[object, tuple[Callable[[], None], Callable[[], None]]] = {}
+        self._lastLook = self._notBefore = 0.0
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setTimerType(qt.Qt.PreciseTimer)
+        self._timer.timeout.connect(self._onTimeout)
+        qt.QApplication.instance().connect("aboutToQuit()", self._onAboutToQuit)
+
+    def start(
+        self, function: Callable[[], None], stop: Callable[[], None], onFinished: Callable[[], None]
+    ) -> object:
+        """Run a function in a thread.
+
+        :param function: must not raise and must wrap its long calls in ``turns.away``.
+        :param stop: asks the function to come to its end; called when the application quits.
+        :param onFinished: called in the GUI thread once the thread has ended.
+        :returns: the thread, for :meth:`wait`.
+        """
+
+        def run() -> None:
+            self.turns.begin()
+            try:
+                function()
+            finally:
+                self.turns.done()
+
+        thread = (_QtThread if canRunPythonInQThread() else _PythonThread)(run)
+        self._running[thread] = (stop, onFinished)
+        thread.start()
+        self._timer.start(0)
+        return thread
+
+    def wait(self, thread: object, timeout: float) -> bool:
+        """Wait for a thread to end, for example before the application quits.
+
+        ``QThread.wait`` would keep the GIL from the thread that needs it to end; Python's sleep lets go of it.
+
+        :param timeout: how long to wait at most, s.
+        :returns: whether it has ended. One that has not is kept until it does: a ``QThread`` that is destroyed
+            while it runs takes the application down.
+        """
+        end = time.perf_counter() + timeout
+        while not thread.isFinished() and time.perf_counter() < end:
+            time.sleep(0.002)
+        self._collect()
+        return thread.isFinished()
+
+    def _onTimeout(self) -> None:
+        if self.turns.someoneInside.is_set() or time.perf_counter() >= self._nextLook():
+            self._lend()
+        self._collect()
+        if self._running:
+            self._timer.start(max(1, int(1000 * (self._nextLook() - time.perf_counter()))))
+
+    def _nextLook(self) -> float:
+        return min(max(self.turns.due(), self._notBefore), self._lastLook + self.LONGEST_PAUSE_S)
+
+    def _lend(self) -> None:
+        turns = self.turns
+        self._lastLook = time.perf_counter()
+        if turns.someoneInside.wait(self.LOOK_S):
+            turns.nobodyInside.wait(self.TURN_S)
+            time.sleep(self.TAIL_S)
+            self._notBefore = 0.0
+        else:
+            # Not back yet. The longer it is overdue, the less often it is looked for.
+            self._notBefore = self._lastLook + max(self._lastLook - turns.due(), 0.0) / 10
+
+    def _collect(self) -> None:
+        for thread in [thread for thread in self._running if thread.isFinished()]:
+            _stop, onFinished = self._running.pop(thread)
+            if not self._running:
+                self.turns.forget()
+            onFinished()
+
+    def _onAboutToQuit(self) -> None:
+        for stop, _onFinished in self._running.values():
+            stop()
+        for thread in list(self._running):
+            self.wait(thread, self.QUIT_S)
+        self._timer.stop()
+        if not self._running and "PythonQt" in sys.modules:
+            # PythonQt outlives Python by a moment, and its scopes would then ask a finished Python for the GIL.
+            switch = _gilScopeSwitch()
+            if switch:
+                switch(False)
+
+
+_lender: GilLender | None = None
+
+
+def lender() -> GilLender:
+    """The process's only lender, made in the GUI thread when it is first asked for."""
+    global _lender
+    if _lender is None:
+        _lender = GilLender()
+    return _lender

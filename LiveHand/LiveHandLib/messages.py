@@ -1,0 +1,46 @@
+"""What the user is told: one sentence for each failure, saying what happened and what to do."""
+
+from slicer.i18n import tr as _
+
+from .errors import LiveHandError
+
+
+def sentence(error: LiveHandError) -> str:
+    """The sentence for a failure, in the user's language."""
+    sentences = {
+        "packageMissing": _("The Python package {package} is missing: click Install packages."),
+        "packageBroken": _(
+            "The Python package {package} cannot be loaded ({detail}): "
+            "reinstall it, for example with slicer.util.pip_install('--force-reinstall {package}'), and restart Slicer."
+        ),
+        "installDeclined": _("The packages were not installed, as you chose: Live needs them."),
+        "installFailed": _(
+            "Installing {packages} failed: check the network connection and what pip says in the Python console, "
+            "then try again. There is no MediaPipe for Macs with Intel processors or for Linux on ARM."
+        ),
+        "consentNeeded": _(
+            "MediaPipe {version}, which another extension installed, reports on its use to Google: "
+            "tick Live to be asked whether to use it."
+        ),
+        "modelMissing": _("The hand model {path} cannot be read: choose another one, or reinstall LiveHand."),
+        "modelChanged": _(
+            "The hand model {path} is not the file it should be (its SHA-256 differs): "
+            "choose it again if you changed it on purpose, or reinstall LiveHand."
+        ),
+        "modelUnusable": _("MediaPipe cannot use the hand model ({detail}): choose a hand landmarker bundle (.task)."),
+        "noSource": _("No camera is chosen: choose one, or a video file, and tick Live again."),
+        "cameraNotFound": _(
+            "The camera cannot be opened: check that it is plugged in, that no other program uses it and that "
+            "Slicer may use the camera, then tick Live again."
+        ),
+        "cameraSilent": _(
+            "The camera has sent no picture for {seconds} seconds: "
+            "unplug it and plug it in again, or choose another one, then tick Live again."
+        ),
+        "cameraLost": _("The camera stopped sending pictures: check its cable, then tick Live again."),
+        "fileMissing": _("There is no file {path}: choose another one."),
+        "notAVideo": _("{path} cannot be read as a video or picture: choose another file."),
+        "pictureUnusable": _("The camera sends pictures of an unknown kind ({shape}, {dtype}): choose another camera."),
+        "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
+    }
+    return sentences[error.reason].format(**error.details)

@@ -1,0 +1,201 @@
+"""Finds hands in pictures. Knows MediaPipe and numpy, nothing of Qt or MRML.
+
+MediaPipe and OpenCV are imported by :func:`importPackages` and not at the top: importing them takes up to
+some seconds, so it has to happen in the worker, and they may not be installed at all.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import LiveHandError
+
+LANDMARK_NAMES = (
+    "WRIST",
+    "THUMB_CMC", "THUMB_MCP", "THUMB_IP", "THUMB_TIP",
+    "INDEX_FINGER_MCP", "INDEX_FINGER_PIP", "INDEX_FINGER_DIP", "INDEX_FINGER_TIP",
+    "MIDDLE_FINGER_MCP", "MIDDLE_FINGER_PIP", "MIDDLE_FINGER_DIP", "MIDDLE_FINGER_TIP",
+    "RING_FINGER_MCP", "RING_FINGER_PIP", "RING_FINGER_DIP", "RING_FINGER_TIP",
+    "PINKY_MCP", "PINKY_PIP", "PINKY_DIP", "PINKY_TIP",
+)  # fmt: skip
+"""The 21 landmarks in MediaPipe's order and under its names (``mediapipe.tasks.python.vision.HandLandmark``)."""
+
+BONES = (
+    (0, 1), (1, 2), (2, 3), (3, 4),
+    (0, 5), (5, 6), (6, 7), (7, 8),
+    (5, 9), (9, 10), (10, 11), (11, 12),
+    (9, 13), (13, 14), (14, 15), (15, 16),
+    (0, 17), (13, 17), (17, 18), (18, 19), (19, 20),
+)  # fmt: skip
+"""Pairs of landmarks between which the skeleton has a bone: the outline of the palm and five fingers."""
+
+HANDEDNESSES = ("Left", "Right")
+
+MODEL_FILE_NAME = "hand_landmarker.task"
+MODEL_SHA256 = "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1"
+"""SHA-256 of the hand landmarker bundle (float16, version 1) that LiveHand ships and was measured with."""
+
+
+@dataclass(frozen=True)
+class Hand:
+    """One hand in one picture.
+
+    :ivar handedness: ``"Left"`` or ``"Right"``, as MediaPipe gives it: the hand's true side in a picture that
+        is not mirrored.
+    :ivar score: MediaPipe's confidence in the handedness, 0 to 1.
+    :ivar imagePx: (21, 2) landmarks in the picture, px, x to the right and y down from the top left corner.
+    :ivar worldMm: (21, 3) MediaPipe's world landmarks, mm, about the hand's centre; x to the right in the
+        picture, y down, z away from the camera.
+    """
+
+    handedness: str
+    score: float
+    imagePx: np.ndarray
+    worldMm: np.ndarray
+
+
+_VARIABLES_SET_BY_CV2 = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH")
+
+
+@contextlib.contextmanager
+def _environmentKept():
+    # opencv-python on Linux points these at the Qt it bundles. Programs that Slicer starts later (CLI modules,
+    # pip, Qt Designer) would inherit them and fail to start.
+    before = {name: os.environ.get(name) for name in _VARIABLES_SET_BY_CV2}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def importPackages() -> None:
+    """Import OpenCV and MediaPipe and leave the process's environment variables as they were.
+
+    To be called in the worker: it takes up to some seconds the first time.
+
+    :raises LiveHandError: ``packageMissing`` or ``packageBroken``, with the package's name.
+    """
+    with _environmentKept():
+        for package, module in (
+            ("opencv-python", "cv2"),
+            ("mediapipe", "mediapipe"),
+            ("mediapipe", "mediapipe.tasks.python.vision"),
+        ):
+            try:
+                importlib.import_module(module)
+            except Exception as error:
+                if importlib.util.find_spec(module.partition(".")[0]) is None:
+                    raise LiveHandError("packageMissing", package=package) from error
+                raise LiveHandError("packageBroken", package=package, detail=str(error)) from error
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    :raises LiveHandError: ``modelMissing`` when the file cannot be read.
+    """
+    return hashlib.sha256(_readModel(path)).hexdigest()
+
+
+def _readModel(path: str | Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise LiveHandError("modelMissing", path=str(path)) from error
+
+
+def loadModel(path: str | Path, expectedSha256: str = MODEL_SHA256) -> bytes:
+    """Read a hand landmarker bundle and check that it is the very file expected.
+
+    :returns: the bundle's bytes; what is checked is what is used, however the file changes afterwards.
+    :raises LiveHandError: ``modelMissing`` when it cannot be read, ``modelChanged`` when the sum differs.
+    """
+    model = _readModel(path)
+    if hashlib.sha256(model).hexdigest() != expectedSha256:
+        raise LiveHandError("modelChanged", path=str(path))
+    return model
+
+
+class HandTracker:
+    """MediaPipe's HandLandmarker in video mode. Needs :func:`importPackages` to have run.
+
+    To be made, used and closed in one thread; a context manager.
+
+    :param model: the bundle's bytes, from :func:`loadModel`.
+    :param numberOfHands: how many hands to look for, 1 or 2.
+    :raises LiveHandError: ``modelUnusable`` when MediaPipe cannot use the bundle.
+    """
+
+    def __init__(self, model: bytes, numberOfHands: int = 1) -> None:
+        import mediapipe
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        self._Image = mediapipe.Image
+        self._format = mediapipe.ImageFormat.SRGB
+        self._lastTimestampMs = -1
+        options = vision.HandLandmarkerOptions(
+            base_options=BaseOptions(model_asset_buffer=model),
+            running_mode=vision.RunningMode.VIDEO,
+            num_hands=numberOfHands,
+        )
+        try:
+            self._landmarker = vision.HandLandmarker.create_from_options(options)
+        except (ValueError, RuntimeError) as error:
+            raise LiveHandError("modelUnusable", detail=str(error)) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._landmarker.close()
+
+    def detect(self, image: np.ndarray, timestampMs: int) -> list[Hand]:
+        """Find the hands in the next picture of a stream.
+
+        :param image: (height, width, 3) uint8, RGB.
+        :param timestampMs: time of the picture in its stream, ms. A clock that jumps back is put right, for
+            MediaPipe takes only times that grow.
+        :returns: the hands found, the most certain handedness first.
+        """
+        self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
+        result = self._landmarker.detect_for_video(self._Image(self._format, np.ascontiguousarray(image)), timestampMs)
+        height, width = image.shape[:2]
+        hands = [
+            Hand(
+                handedness=categories[0].category_name,
+                score=float(categories[0].score),
+                imagePx=np.array([(point.x * width, point.y * height) for point in landmarks]),
+                worldMm=1000.0 * np.array([(point.x, point.y, point.z) for point in worldLandmarks]),
+            )
+            for categories, landmarks, worldLandmarks in zip(
+                result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
+            )
+        ]
+        hands = [hand for hand in hands if np.isfinite(hand.imagePx).all() and np.isfinite(hand.worldMm).all()]
+        return sorted(hands, key=lambda hand: hand.score, reverse=True)
+
+
+def bySide(hands: list[Hand]) -> dict[str, Hand]:
+    """Sort hands into a left and a right one.
+
+    :param hands: at most two hands, the most certain first.
+    :returns: hand by ``"Left"`` and ``"Right"``. When MediaPipe calls both by the same side, the less certain
+        one takes the other side: one picture of one user has no two right hands.
+    """
+    sides: dict[str, Hand] = {}
+    for hand in hands:
+        side = hand.handedness
+        if side in sides:
+            side = HANDEDNESSES[1 - HANDEDNESSES.index(side)]
+        sides.setdefault(side, hand)
+    return sides

@@ -1,0 +1,318 @@
+"""The worker: reads frames, finds the hand, sends Qt signals. Knows Qt, nothing of MRML."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import qt
+
+from . import camera, geometry, tracking
+from .errors import LiveHandError
+from .gil import lender
+
+OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to track.
+
+    :ivar source: camera index or path of a video or picture file.
+    :ivar modelPath: the hand landmarker bundle.
+    :ivar modelSha256: its SHA-256 in hexadecimal.
+    :ivar numberOfHands: 1 or 2.
+    :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
+    """
+
+    source: int | str
+    modelPath: str
+    modelSha256: str = tracking.MODEL_SHA256
+    numberOfHands: int = 1
+    everyFrame: bool = False
+
+
+@dataclass(frozen=True)
+class TrackedHand(tracking.Hand):
+    """A hand and its place.
+
+    :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
+    """
+
+    cameraMm: np.ndarray
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """What the worker found in one picture.
+
+    :ivar number: how many pictures the source had before this one, dropped ones included.
+    :ivar timestampMs: time in the stream, ms.
+    :ivar availableAt: when the picture could be had, s on ``time.perf_counter``'s clock.
+    :ivar imageSize: the picture's width and height, px.
+    :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
+    """
+
+    number: int
+    timestampMs: int
+    availableAt: float
+    imageSize: tuple[int, int]
+    hands: dict[str, TrackedHand]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Figures of the running, or the last, time of Live.
+
+    :ivar framesRead: pictures the source has delivered, dropped ones included.
+    :ivar framesTracked: pictures in which a hand was found.
+    :ivar framesDropped: pictures passed over because a newer one was there.
+    :ivar framesPerSecond: pictures looked at a second, over about the last second.
+    """
+
+    framesRead: int = 0
+    framesTracked: int = 0
+    framesDropped: int = 0
+    framesPerSecond: float = 0.0
+
+
+@dataclass
+class _Job:
+    settings: Settings
+    stop: threading.Event = field(default_factory=threading.Event)
+    handled: threading.Event = field(default_factory=threading.Event)
+    thread: object = None
+    partsDone: int = 0  # of two: its last signal has arrived, and its thread has ended
+
+    def __post_init__(self) -> None:
+        self.handled.set()
+
+
+class TrackingWorker(qt.QObject):
+    """Tracks hands in a thread of its own and tells the GUI thread by signals.
+
+    All methods are called from the GUI thread, where all slots run too. No method waits, except :meth:`close`.
+
+    Signals:
+
+    - ``tracked(TrackedFrame)``: one picture has been looked at. At most one is on its way: a GUI thread that is
+      busy finds the newest result when it comes back, not a queue.
+    - ``stateChanged(str)``: ``"off"``, ``"starting"``, ``"live"`` or ``"stopping"``.
+    - ``failed(LiveHandError)``: why Live goes off, if not because it was asked to.
+    - ``ended()``: the file has been played to its end; Live goes off.
+    - ``statistics(Statistics)``: about twice a second and once at the end.
+    """
+
+    tracked = qt.Signal(object)
+    stateChanged = qt.Signal(str)
+    failed = qt.Signal(object)
+    ended = qt.Signal()
+    statistics = qt.Signal(object)
+
+    _arrived = qt.Signal(object)  # from the worker's thread; (job, name of a method, arguments)
+
+    STATISTICS_EVERY_S = 0.5
+
+    def __init__(self) -> None:
+        qt.QObject.__init__(self)
+        self.state = OFF
+        self.lastStatistics = Statistics()
+        self._job: _Job | None = None
+        self._next: Settings | None = None
+        self._arrived.connect(self._onArrived)
+
+    def start(self, settings: Settings) -> None:
+        """Go live. While an earlier run is still stopping, this one follows it."""
+        if self._job:
+            self._next = settings
+            self._requestStop()
+            return
+        job = self._job = _Job(settings)
+        self.lastStatistics = Statistics()
+        self._setState(STARTING)
+        job.thread = lender().start(lambda: self._run(job), job.stop.set, self._onPartDone)
+
+    def stop(self) -> None:
+        """Go off. The camera is released within half a second, unless its driver hangs."""
+        self._next = None
+        self._requestStop()
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Go off, wait for it and delete this object, because the application or the module goes away.
+
+        Waiting takes a moment as a rule and the time it takes to import MediaPipe at worst. The object has to be
+        deleted in so many words: PythonQt crashes at exit on an object with Python signals that is still there.
+
+        :param timeout: how long to wait at most, s.
+        """
+        self.stop()
+        if self._job:
+            lender().wait(self._job.thread, timeout)
+        self.delete()
+
+    def _requestStop(self) -> None:
+        if self._job and not self._job.stop.is_set():
+            self._job.stop.set()
+            self._setState(STOPPING)
+
+    def _setState(self, state: str) -> None:
+        if self.state != state:
+            self.state = state
+            self.stateChanged.emit(state)
+
+    # In the GUI thread, on behalf of the worker's
+
+    def _onArrived(self, message: tuple) -> None:
+        job, name, *arguments = message
+        try:
+            # What was on its way when Live went off is of no interest any more; failures and figures are.
+            if job is self._job and not (job.stop.is_set() and name in ("_onTracked", "_onLive")):
+                getattr(self, name)(*arguments)
+        finally:
+            if name == "_onTracked":
+                job.handled.set()
+
+    def _onLive(self) -> None:
+        self._setState(LIVE)
+
+    def _onTracked(self, frame: TrackedFrame) -> None:
+        self.tracked.emit(frame)
+
+    def _onStatistics(self, statistics: Statistics) -> None:
+        self.lastStatistics = statistics
+        self.statistics.emit(statistics)
+
+    def _onFailed(self, error: LiveHandError) -> None:
+        self.failed.emit(error)
+
+    def _onEnded(self) -> None:
+        self.ended.emit()
+
+    def _onPartDone(self) -> None:
+        # The end of the thread can be noticed before its last signals have come through Qt's event queue.
+        self._job.partsDone += 1
+        if self._job.partsDone < 2:
+            return
+        self._job = None
+        following, self._next = self._next, None
+        if following:
+            self.start(following)
+        else:
+            self._setState(OFF)
+
+    # In the worker's thread
+
+    def _run(self, job: _Job) -> None:
+        def tell(name: str, *arguments) -> None:
+            self._arrived.emit((job, name, *arguments))
+
+        try:
+            self._track(job, tell)
+        except EOFError:
+            tell("_onEnded")
+        except LiveHandError as error:
+            tell("_onFailed", error)
+        except BaseException as error:
+            # Nothing may leave a thread's run: it would be printed to a console that nobody looks at.
+            tell("_onFailed", LiveHandError("internal", detail=f"{type(error).__name__}: {error}"))
+        finally:
+            tell("_onPartDone")
+
+    def _track(self, job: _Job, tell) -> None:
+        settings = job.settings
+        turns = lender().turns
+        tracking.importPackages()
+        reader = camera.FrameReader(settings.source, settings.everyFrame, turns)
+        reader.start()  # a camera takes its time to open: let it, while the model is loaded
+        seen = found = 0
+        times: deque[float] = deque()
+
+        def report() -> None:
+            rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
+            tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate))
+
+        try:
+            model = tracking.loadModel(settings.modelPath, settings.modelSha256)
+            with tracking.HandTracker(model, settings.numberOfHands) as tracker:
+                nextReport = time.perf_counter() + self.STATISTICS_EVERY_S
+                while not job.stop.is_set():
+                    with turns.away():
+                        frame = reader.next(0.1)
+                    if frame is None:
+                        continue
+                    with turns.away("detect"):
+                        hands = tracker.detect(frame.image, frame.timestampMs)
+                    with turns.away():
+                        while not job.handled.wait(0.1) and not job.stop.is_set():
+                            pass
+                    job.handled.clear()
+                    if not seen:
+                        tell("_onLive")
+                    tell("_onTracked", self._trackedFrame(frame, hands))
+                    seen += 1
+                    found += bool(hands)
+                    now = time.perf_counter()
+                    times.append(now)
+                    while times[0] < now - 1.0:
+                        times.popleft()
+                    if now >= nextReport:
+                        nextReport = now + self.STATISTICS_EVERY_S
+                        report()
+        finally:
+            report()
+            with turns.away():
+                reader.close()
+
+    @staticmethod
+    def _trackedFrame(frame: camera.Frame, hands: list[tracking.Hand]) -> TrackedFrame:
+        height, width = frame.image.shape[:2]
+        sides = {
+            side: TrackedHand(
+                hand.handedness,
+                hand.score,
+                hand.imagePx,
+                hand.worldMm,
+                geometry.placeInCameraFrame(hand.imagePx, hand.worldMm, (width, height)),
+            )
+            for side, hand in tracking.bySide(hands).items()
+        }
+        return TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), sides)
+
+
+class CameraFinder(qt.QObject):
+    """Looks for the computer's cameras in a thread, because asking for them needs OpenCV and may take a while.
+
+    Signals:
+
+    - ``found(tuple[Camera])``: the cameras, none if the packages are missing or broken.
+    """
+
+    found = qt.Signal(object)
+
+    def __init__(self) -> None:
+        qt.QObject.__init__(self)
+        self._thread = None
+
+    def find(self) -> None:
+        """Look for them; nothing happens while a search is under way."""
+        if self._thread is None:
+            self._thread = lender().start(self._run, lambda: None, self._onFinished)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Wait for a search under way and delete this object; see :meth:`TrackingWorker.close`."""
+        if self._thread is not None:
+            lender().wait(self._thread, timeout)
+        self.delete()
+
+    def _onFinished(self) -> None:
+        self._thread = None
+
+    def _run(self) -> None:
+        try:
+            tracking.importPackages()
+            cameras = tuple(camera.listCameras())
+        except Exception:
+            # Whatever it is, it will be told when Live is ticked; a list that is empty does no harm until then.
+            cameras = ()
+        self.found.emit(cameras)
