@@ -63,6 +63,9 @@ class _QtThread(qt.QThread):
 
     def run(self) -> None:
         self._function()
+        # Python's threading module notes a thread it did not start as a dummy, and before Python 3.13 it lists it
+        # for ever: enumerate() would show a thread that is gone.
+        getattr(threading, "_active", {}).pop(threading.get_ident(), None)
 
 
 class _PythonThread(threading.Thread):
@@ -87,8 +90,6 @@ class GilLender:
     """How long it waits at most for the threads to finish their turn."""
     QUIT_S = 10.0
     """How long quitting waits at most for the threads; the first import of MediaPipe can take some seconds."""
-    TAIL_S = 0.0005
-    """How much longer it waits then: MediaPipe enters its library from a thread of its own, a moment later."""
     LONGEST_PAUSE_S = 0.01
     """How long it goes without looking at most, so that a thread that ends early is not overlooked."""
 
@@ -156,7 +157,6 @@ class GilLender:
         self._lastLook = time.perf_counter()
         if turns.someoneInside.wait(self.LOOK_S):
             turns.nobodyInside.wait(self.TURN_S)
-            time.sleep(self.TAIL_S)
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.

@@ -4,17 +4,20 @@ MediaPipe and OpenCV are imported by :func:`importPackages` and not at the top: 
 some seconds, so it has to happen in the worker, and they may not be installed at all.
 """
 
+import concurrent.futures
 import contextlib
 import hashlib
 import importlib
 import importlib.util
 import os
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from .errors import LiveHandError
+from .turns import Turns
 
 LANDMARK_NAMES = (
     "WRIST",
@@ -126,6 +129,51 @@ def loadModel(path: str | Path, expectedSha256: str = MODEL_SHA256) -> bytes:
     return model
 
 
+class _CallersThread(concurrent.futures.Executor):
+    """Runs MediaPipe's library calls in the thread that makes them, in place of a thread of MediaPipe's own.
+
+    MediaPipe sends each call of its library through an executor, so that calls from several threads do not meet.
+    Here there is one thread only. Under Slicer every change from one Python thread to the other has to wait until
+    the GUI thread lends the GIL again: with the executor a picture takes about a third longer, and the GUI thread
+    is held up twice as long.
+    """
+
+    def __init__(self) -> None:
+        self.isUsed = False
+        self.surround: contextlib.AbstractContextManager = contextlib.nullcontext()
+        """Entered around the next call."""
+
+    def submit(self, function, /, *arguments, **keywords) -> concurrent.futures.Future:
+        self.isUsed = True
+        surround, self.surround = self.surround, contextlib.nullcontext()
+        future = concurrent.futures.Future()
+        try:
+            with surround:
+                future.set_result(function(*arguments, **keywords))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+    @contextlib.contextmanager
+    def offered(self):
+        """MediaPipe takes this executor for what is created meanwhile, if it is a version that asks for one."""
+        try:
+            from mediapipe.tasks.python.core import serial_dispatcher
+
+            original = serial_dispatcher.concurrent
+        except (ImportError, AttributeError):
+            yield
+            return
+        # Only this one file of MediaPipe's sees the difference.
+        serial_dispatcher.concurrent = types.SimpleNamespace(
+            futures=types.SimpleNamespace(ThreadPoolExecutor=lambda *_arguments, **_keywords: self)
+        )
+        try:
+            yield
+        finally:
+            serial_dispatcher.concurrent = original
+
+
 class HandTracker:
     """MediaPipe's HandLandmarker in video mode. Needs :func:`importPackages` to have run.
 
@@ -133,23 +181,27 @@ class HandTracker:
 
     :param model: the bundle's bytes, from :func:`loadModel`.
     :param numberOfHands: how many hands to look for, 1 or 2.
+    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
     :raises LiveHandError: ``modelUnusable`` when MediaPipe cannot use the bundle.
     """
 
-    def __init__(self, model: bytes, numberOfHands: int = 1) -> None:
+    def __init__(self, model: bytes, numberOfHands: int = 1, turns: Turns | None = None) -> None:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
         self._Image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
         self._lastTimestampMs = -1
+        self._turns = turns or Turns()
+        self._callersThread = _CallersThread()
         options = vision.HandLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
             running_mode=vision.RunningMode.VIDEO,
             num_hands=numberOfHands,
         )
         try:
-            self._landmarker = vision.HandLandmarker.create_from_options(options)
+            with self._callersThread.offered():
+                self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (ValueError, RuntimeError) as error:
             raise LiveHandError("modelUnusable", detail=str(error)) from error
 
@@ -168,7 +220,13 @@ class HandTracker:
         :returns: the hands found, the most certain handedness first.
         """
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
-        result = self._landmarker.detect_for_video(self._Image(self._format, np.ascontiguousarray(image)), timestampMs)
+        picture = self._Image(self._format, np.ascontiguousarray(image))
+        away = self._turns.away("detect")
+        if self._callersThread.isUsed:
+            self._callersThread.surround = away  # just the library's call, not the Python around it
+            away = contextlib.nullcontext()
+        with away:
+            result = self._landmarker.detect_for_video(picture, timestampMs)
         height, width = image.shape[:2]
         hands = [
             Hand(

@@ -234,15 +234,14 @@ class TrackingWorker(qt.QObject):
 
         try:
             model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-            with tracking.HandTracker(model, settings.numberOfHands) as tracker:
+            with tracking.HandTracker(model, settings.numberOfHands, turns) as tracker:
                 nextReport = time.perf_counter() + self.STATISTICS_EVERY_S
                 while not job.stop.is_set():
                     with turns.away():
                         frame = reader.next(0.1)
                     if frame is None:
                         continue
-                    with turns.away("detect"):
-                        hands = tracker.detect(frame.image, frame.timestampMs)
+                    hands = tracker.detect(frame.image, frame.timestampMs)
                     with turns.away():
                         while not job.handled.wait(0.1) and not job.stop.is_set():
                             pass

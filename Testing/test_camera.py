@@ -1,0 +1,190 @@
+"""Reading pictures: real files, real OpenCV. A camera is stood in for only where a fault needs a driver's help."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import SAMPLE_CLIP, liveHandThreads
+from LiveHandLib import camera
+from LiveHandLib.errors import LiveHandError
+
+pytestmark = pytest.mark.usefixtures("model")  # which imports OpenCV, as the worker does first
+
+
+def read(source, everyFrame=True, pause=0.0) -> tuple[list[camera.Frame], camera.FrameReader]:
+    """All pictures of a source, taken with a pause between them, s."""
+    reader = camera.FrameReader(source, everyFrame)
+    reader.start()
+    frames = []
+    try:
+        while True:
+            frame = reader.next(5)
+            assert frame is not None, "no picture within 5 s"
+            frames.append(frame)
+            time.sleep(pause)
+    except EOFError:
+        return frames, reader
+    finally:
+        assert reader.close()
+        assert liveHandThreads() == []
+
+
+def test_every_frame_of_a_clip(writeClip):
+    frames, reader = read(writeClip(50, 25.0))
+    assert [frame.number for frame in frames] == list(range(50))
+    assert [frame.timestampMs for frame in frames] == [40 * number for number in range(50)]
+    assert reader.framesDropped == 0
+    grey = [frame.image.mean() for frame in frames]
+    assert np.allclose(grey, 2 * np.arange(50), atol=3), "the pictures are the ones their numbers say"
+
+
+def test_clip_at_its_own_pace_drops_what_nobody_takes(writeClip):
+    frames, reader = read(writeClip(40, 100.0), everyFrame=False, pause=0.03)
+    numbers = [frame.number for frame in frames]
+    assert numbers == sorted(set(numbers))
+    assert len(numbers) < 40
+    assert len(numbers) + reader.framesDropped == 40
+    # What is taken is the newest: its picture is the one of its number, and its number that of its time.
+    assert np.allclose([frame.image.mean() for frame in frames], 2 * np.array(numbers), atol=3)
+    due = [frame.availableAt - frames[0].availableAt for frame in frames]
+    assert np.allclose(due, np.array(numbers) / 100.0, atol=1e-6)
+
+
+def test_reader_holds_one_frame_only(writeClip):
+    reader = camera.FrameReader(writeClip(60, 100.0), everyFrame=False)
+    reader.start()
+    while reader.is_alive():
+        time.sleep(0.01)
+    assert reader.next(1).number == 59
+    assert reader.framesDropped == 59
+    with pytest.raises(EOFError):
+        reader.next(1)
+
+
+def test_photograph_is_a_clip_of_one_frame(shared):
+    # OpenCV would take the digit for the number of a sequence and go on with one_hand_2.jpg.
+    frames, _reader = read(str(shared / "photos" / "one_hand_1.jpg"))
+    assert [frame.image.shape for frame in frames] == [(512, 384, 3)]
+
+
+def test_names_with_spaces_and_other_letters(writeClip, tmp_path):
+    folder = tmp_path / "Händé 手 clip"
+    folder.mkdir()
+    path = folder / "ma vidéo 手.avi"
+    path.write_bytes(open(writeClip(5, 30.0), "rb").read())
+    assert len(read(str(path))[0]) == 5
+    import cv2
+
+    picture = folder / "手.png"
+    picture.write_bytes(cv2.imencode(".png", np.zeros((40, 30, 3), np.uint8))[1].tobytes())
+    assert read(str(picture))[0][0].image.shape == (40, 30, 3)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (None, "fileMissing"),
+        (b"", "notAVideo"),
+        (b"no video at all " * 100, "notAVideo"),
+        (SAMPLE_CLIP.read_bytes()[:1000], "notAVideo"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".png"])
+def test_files_that_are_no_video(tmp_path, content, reason, suffix):
+    path = tmp_path / f"file{suffix}"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LiveHandError) as error:
+        read(str(path))
+    assert error.value.reason == reason
+    assert error.value.details["path"] == str(path)
+
+
+def test_camera_that_does_not_exist():
+    with pytest.raises(LiveHandError) as error:
+        read(97)
+    assert error.value.reason == "cameraNotFound"
+
+
+class FakeCapture:
+    """A ``cv2.VideoCapture`` with a driver that can be told to fail; no real one can."""
+
+    def __init__(self, *_arguments) -> None:
+        self.hang = threading.Event()
+        self.images = [np.zeros((48, 64, 3), np.uint8)] * 3
+        self.released = False
+
+    def isOpened(self):
+        return True
+
+    def set(self, *_arguments):
+        return True
+
+    def read(self):
+        if self.images:
+            return True, self.images.pop()
+        self.hang.wait()
+        return False, None
+
+    def release(self):
+        self.released = True
+
+
+@pytest.fixture
+def fakeCapture(monkeypatch):
+    import cv2
+
+    capture = FakeCapture()
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_arguments: capture)
+    return capture
+
+
+def test_camera_that_hangs_does_not_keep_anyone(fakeCapture, monkeypatch):
+    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
+    monkeypatch.setattr(camera, "SILENCE_TIME_S", 0.2)
+    reader = camera.FrameReader(0)
+    reader.start()
+    with pytest.raises(LiveHandError) as error:
+        while True:
+            reader.next(0.05)
+    assert error.value.reason == "cameraSilent"
+    assert not reader.close(), "it says that the driver keeps the camera"
+    fakeCapture.hang.set()
+    reader.join(5)
+    assert fakeCapture.released, "and gives it back as soon as the driver lets it"
+
+
+def test_camera_that_is_unplugged(fakeCapture):
+    fakeCapture.hang.set()
+    with pytest.raises(LiveHandError) as error:
+        read(0)
+    assert error.value.reason == "cameraLost"
+    assert fakeCapture.released
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((48, 64), 100, np.uint8),
+        np.full((48, 64, 1), 100, np.uint8),
+        np.full((48, 64, 4), 100, np.uint8),
+        np.full((48, 64, 3), 100 * 256, np.uint16),
+        np.full((1, 1, 3), 100, np.uint8),
+    ],
+)
+def test_any_picture_becomes_rgb(image):
+    result = camera.toRgb(image)
+    assert result.shape == (*image.shape[:2], 3) and result.dtype == np.uint8
+    assert (result == 100).all()
+
+
+def test_blue_stays_blue():
+    assert camera.toRgb(np.array([[[255, 0, 0]]], np.uint8)).tolist() == [[[0, 0, 255]]]
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3), float), np.zeros((0, 4, 3), np.uint8)])
+def test_other_pictures_are_refused(image):
+    with pytest.raises(LiveHandError) as error:
+        camera.toRgb(image)
+    assert error.value.reason == "pictureUnusable"

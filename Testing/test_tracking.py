@@ -1,0 +1,120 @@
+"""Finding hands in pictures: real MediaPipe on real pictures."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import MODEL, ROOT
+from LiveHandLib import tracking
+from LiveHandLib.errors import LiveHandError
+
+
+def rgb(path) -> np.ndarray:
+    import cv2
+
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+@pytest.mark.parametrize(
+    "photo, sides",
+    [
+        ("one_hand_1.jpg", ["Left"]),
+        ("one_hand_2.jpg", ["Right"]),
+        ("two_hands_1.jpg", ["Left", "Right"]),
+        ("hard_1.jpg", []),
+    ],
+)
+def test_hands_in_photographs(shared, model, photo, sides):
+    """The sides were read off the pictures by eye: none of them is mirrored."""
+    image = rgb(shared / "photos" / photo)
+    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+        hands = tracker.detect(image, 0)
+    assert sorted(hand.handedness for hand in hands) == sides
+    for hand in hands:
+        assert hand.imagePx.shape == (21, 2) and hand.worldMm.shape == (21, 3)
+        assert (hand.imagePx > 0).all() and (hand.imagePx < image.shape[1::-1]).all()
+        assert 50 < np.linalg.norm(hand.worldMm[9] - hand.worldMm[0]) < 130, "wrist to middle MCP in mm"
+        assert 0.5 < hand.score <= 1
+
+
+def test_landmark_names_and_bones_are_mediapipes(model):
+    from mediapipe.tasks.python.vision import hand_landmarker as vision
+
+    assert [landmark.name for landmark in vision.HandLandmark] == list(tracking.LANDMARK_NAMES)
+    connections = {(c.start, c.end) for c in vision.HandLandmarksConnections.HAND_CONNECTIONS}
+    # MediaPipe draws the palm's edge from the thumb's CMC to the index; bones run from the wrist.
+    assert connections - {(1, 5)} == set(tracking.BONES) - {(0, 5)}
+
+
+def test_time_that_jumps_back_does_no_harm(shared, model):
+    image = rgb(shared / "photos" / "one_hand_2.jpg")
+    with tracking.HandTracker(model) as tracker:
+        assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
+
+
+def hand(handedness: str, score: float) -> tracking.Hand:
+    return tracking.Hand(handedness, score, np.zeros((21, 2)), np.zeros((21, 3)))
+
+
+def test_two_hands_of_one_side_are_told_apart_by_their_certainty():
+    sure, unsure = hand("Right", 0.9), hand("Right", 0.6)
+    assert tracking.bySide([sure, unsure]) == {"Right": sure, "Left": unsure}
+    assert tracking.bySide([hand("Left", 0.8)]).keys() == {"Left"}
+    assert tracking.bySide([]) == {}
+
+
+def test_model_is_used_only_as_it_should_be(tmp_path):
+    assert tracking.loadModel(MODEL) == MODEL.read_bytes()
+    changed = tmp_path / "changed.task"
+    content = bytearray(MODEL.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed.write_bytes(content)
+    with pytest.raises(LiveHandError) as error:
+        tracking.loadModel(changed)
+    assert error.value.reason == "modelChanged"
+    assert tracking.loadModel(changed, tracking.sha256(changed)) == bytes(content)
+    with pytest.raises(LiveHandError) as error:
+        tracking.loadModel(tmp_path / "none.task")
+    assert error.value.reason == "modelMissing"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04"])
+def test_model_that_is_none(model, content):
+    with pytest.raises(LiveHandError) as error:
+        tracking.HandTracker(content)
+    assert error.value.reason == "modelUnusable"
+
+
+def runPython(code: str, **environment) -> str:
+    """What a fresh interpreter prints, the packages not being imported in it yet."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'LiveHand')!r}); from LiveHandLib import tracking\n{code}"
+    process = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return process.stdout.strip()
+
+
+def test_importing_leaves_the_environment_as_it_was():
+    names = tracking._VARIABLES_SET_BY_CV2
+    code = "import os\nbefore = dict(os.environ)\ntracking.importPackages()\nimport cv2\nprint(before == dict(os.environ))"
+    assert runPython(code, **dict.fromkeys(names, "/somewhere")) == "True"
+    cleared = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in names)
+    assert runPython(cleared + code) == "True"
+    if sys.platform == "linux":
+        # The ground of the test above: OpenCV alone does change them.
+        assert runPython(cleared + code.replace("tracking.importPackages()", "import cv2")) == "False"
+
+
+def test_missing_and_broken_packages_are_named(tmp_path):
+    report = (
+        "try: tracking.importPackages()\n"
+        "except tracking.LiveHandError as error: print(error.reason, error.details['package'])"
+    )
+    hide = "import importlib.util, sys\nfind = importlib.util.find_spec\n"
+    hide += "importlib.util.find_spec = lambda name, *a: None if name == 'mediapipe' else find(name, *a)\n"
+    hide += "sys.modules['mediapipe'] = None\n"
+    assert runPython(hide + report) == "packageMissing mediapipe"
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    assert runPython(f"sys.path.insert(0, {str(tmp_path)!r})\n" + report) == "packageBroken opencv-python"
