@@ -129,9 +129,10 @@ class FrameReader(threading.Thread):
         :raises LiveHandError: the source cannot be opened or read.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._ended or self._error, timeout)
+            with self._turns.waiting("frame"):
+                self._changed.wait_for(lambda: self._newest or self._ended or self._error, timeout)
             frame, self._newest = self._newest, None
-            self._changed.notify_all()
+            self._notify("room")
             if frame:
                 return frame
             if self._error:
@@ -151,7 +152,7 @@ class FrameReader(threading.Thread):
         """
         self._closing.set()
         with self._changed:
-            self._changed.notify_all()
+            self._notify("room")
         if self.is_alive():
             self.join(RELEASE_TIME_S)
         return not self.is_alive()
@@ -170,27 +171,31 @@ class FrameReader(threading.Thread):
                         return
             with self._changed:
                 self._ended = True
-                self._changed.notify_all()
+                self._notify("frame")
         except Exception as error:
             if not isinstance(error, LiveHandError):
                 error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
             with self._changed:
                 self._error = error
-                self._changed.notify_all()
+                self._notify("frame")
         finally:
             self._turns.done()
 
     def _put(self, frame: Frame) -> None:
         with self._changed:
             if self._everyFrame and not isinstance(self._source, int):
-                with self._turns.away():
+                with self._turns.waiting("room"):
                     self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
             elif self._newest is not None:
                 self.framesDropped += 1
             self._newest = frame
             self._lastSign = time.perf_counter()
             self._hasDelivered = True
-            self._changed.notify_all()
+            self._notify("frame")
+
+    def _notify(self, event: str) -> None:
+        self._turns.wake(event)
+        self._changed.notify_all()
 
     def _cameraFrames(self) -> Iterator[Frame]:
         import cv2

@@ -172,6 +172,7 @@ class TrackingWorker(qt.QObject):
         finally:
             if name == "_onTracked":
                 job.handled.set()
+                lender().turns.wake("handled")
 
     def _onLive(self) -> None:
         self._setState(LIVE)
@@ -237,12 +238,11 @@ class TrackingWorker(qt.QObject):
             with tracking.HandTracker(model, settings.numberOfHands, turns) as tracker:
                 nextReport = time.perf_counter() + self.STATISTICS_EVERY_S
                 while not job.stop.is_set():
-                    with turns.away():
-                        frame = reader.next(0.1)
+                    frame = reader.next(0.1)
                     if frame is None:
                         continue
                     hands = tracker.detect(frame.image, frame.timestampMs)
-                    with turns.away():
+                    with turns.waiting("handled"):
                         while not job.handled.wait(0.1) and not job.stop.is_set():
                             pass
                     job.handled.clear()
@@ -260,7 +260,7 @@ class TrackingWorker(qt.QObject):
                         report()
         finally:
             report()
-            with turns.away():
+            with turns.away("close"):
                 reader.close()
 
     @staticmethod
