@@ -373,7 +373,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     To be used in the GUI thread.
 
     :ivar worker: the :class:`TrackingWorker`, whose signals tell of results, state, failures and figures.
-    :ivar frame: the newest :class:`TrackedFrame`, or None.
+    :ivar frame: the newest :class:`TrackedFrame` since Live went on, or None.
     """
 
     def __init__(self) -> None:
@@ -434,6 +434,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         Returns at once. What goes wrong is told by ``worker.failed``.
         """
         settings = self._settingsFromParameterNode()
+        self.frame = None
         self._latenciesMs.clear()
         self._hasEnded = False
         if settings.source == "":

@@ -51,3 +51,53 @@ def writeClip(tmp_path):
 def liveHandThreads() -> list[str]:
     """Names of the threads that LiveHand has running."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("LiveHand")]
+
+
+@pytest.fixture(scope="session")
+def _application():
+    from host.application import Application
+
+    application = Application(headless=True)
+    yield application
+    application.close()
+    assert application.errors == []
+
+
+@pytest.fixture
+def app(_application):
+    """The host, keeping the GIL as Slicer does, with an empty scene; no test may leave anything running."""
+    import slicer
+
+    slicer.mrmlScene.Clear(0)
+    yield _application
+    assert _application.errors == [], "what left a slot as an exception"
+    assert liveHandThreads() == []
+
+
+@pytest.fixture
+def widget(app):
+    """The module's panel, just opened and with nothing chosen; Live is off again afterwards."""
+    import slicer
+
+    if not hasattr(slicer.modules, "livehand"):
+        app.loadModule(ROOT / "LiveHand" / "LiveHand.py")
+    widget = app.showModule("LiveHand")
+    settled(app, widget.logic)
+    yield widget
+    widget = slicer.modules.LiveHandWidget  # another one after a reload
+    widget.logic.stop()
+    settled(app, widget.logic)
+    app.showModule(None)
+
+
+@pytest.fixture
+def logic(widget):
+    """The panel's logic."""
+    return widget.logic
+
+
+def settled(app, logic) -> None:
+    """Run the event loop until nothing of LiveHand is at work."""
+    from LiveHandLib import gil
+
+    assert app.spin(lambda: logic.worker.state == "off" and not gil.lender().isBusy(), timeout=30)

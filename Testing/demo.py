@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-SAMPLE_CLIP = Path(__file__).resolve().parent.parent / "Resources" / "SampleHand.mp4"
+ROOT = Path(__file__).resolve().parent.parent
+MODULE = ROOT / "LiveHand" / "LiveHand.py"
+SAMPLE_CLIP = ROOT / "Resources" / "SampleHand.mp4"
 STARTUP_S = 0.5
 """Stalls are counted from this long after the first result on: until then shaders are compiled and nodes made."""
 
@@ -46,6 +48,7 @@ class Recorder:
         self.frames, self.times, self.latenciesMs, self.sceneRas, self.blockedS = [], [], [], [], []
         self._logic = logic
         self._heartbeat = heartbeat
+        self._isBeating = False
         self._lender = gil.lender()
         logic.worker.tracked.connect(self._onTracked)  # after the logic's own slot: the nodes have been moved
         self._timed(gil.GilLender, "_lend")
@@ -73,7 +76,8 @@ class Recorder:
         for side in frame.hands:
             node = getattr(self._logic.getParameterNode(), f"{side.lower()}Landmarks")
             self.sceneRas.append(slicer.util.arrayFromMarkupsControlPoints(node, world=True))
-        if len(self.times) > 1 and now > self.times[0] + STARTUP_S and not self._heartbeat.running:
+        if len(self.times) > 1 and now > self.times[0] + STARTUP_S and not self._isBeating:
+            self._isBeating = True
             self._heartbeat.start()
 
     def figures(self) -> dict:
@@ -81,7 +85,7 @@ class Recorder:
         import slicer
 
         statistics = self._logic.worker.lastStatistics
-        late = np.array(self._heartbeat.latenessMs or [0.0])
+        late = np.array(self._heartbeat.late or [0.0])
         latencies = np.array(self.latenciesMs or [0.0])
         duration = self.times[-1] - self.times[0] if len(self.times) > 1 else 0.0
         hands = [side for frame in self.frames for side in frame.hands]
@@ -136,8 +140,8 @@ def main(argv: list[str]) -> int:
     options = arguments(argv)
     from host.application import Application, Heartbeat
 
-    with Application(headless=options.headless, gil=options.gil) as app:
-        widget = app.showModule("LiveHand")
+    with Application(headless=options.headless or None) as app:
+        widget = app.showModule(app.loadModule(MODULE))
         logic = widget.logic
         from LiveHandLib import worker
 
@@ -149,11 +153,14 @@ def main(argv: list[str]) -> int:
         logic.setSource(options.source or str(SAMPLE_CLIP) if options.camera is None else options.camera)
         logic.getParameterNode().numberOfHands = options.hands
         logic.getParameterNode().everyFrame = options.every_frame
-        if not options.headless and app.hasDisplay:
-            app.mainWindow.show()
-
         widget.ui.liveCheckBox.setChecked(True)
-        app.spin(until=lambda: app.isClosed or (logic.worker.state == worker.OFF and (recorder.frames or errors)))
+
+        def isOver() -> bool:
+            closed = not app.headless and not app.window.visible
+            return closed or (logic.worker.state == worker.OFF and bool(recorder.frames or errors))
+
+        # Looked at seldom: Python that runs in the GUI thread is a chance for the worker that Slicer would not give.
+        app.spin(isOver, timeout=24 * 3600, gil=options.gil, interval=0.1)
         if errors or app.errors:
             print(*(app.errors or [widget.ui.statusLabel.text]), sep="\n", file=sys.stderr)
             return 1
@@ -166,13 +173,13 @@ def main(argv: list[str]) -> int:
         if options.landmarks:
             recorder.saveLandmarks(options.landmarks)
         middle = recorder.middleFrame()
-        if middle is not None and (options.screenshot or not app.hasDisplay):
+        if middle is not None and (options.screenshot or app.headless):
             logic.showFrame(recorder.frames[middle])
-            app.view.fit()
+            app.view.resetCamera()
             path = options.screenshot or "LiveHandDemo.png"
-            app.view.save(path)
+            app.view.savePng(path)
             print(f"picture: {path}")
-        if app.mainWindow.visible:
+        if not app.headless and app.window.visible:
             print("Close the window to end the demo.")
-            app.spin(until=lambda: app.isClosed)
+            app.exec(options.gil)
     return 0

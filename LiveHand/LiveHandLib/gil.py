@@ -127,6 +127,10 @@ class GilLender:
         self._timer.start(0)
         return thread
 
+    def isBusy(self) -> bool:
+        """Whether a thread runs."""
+        return bool(self._running)
+
     def wait(self, thread: object, timeout: float) -> bool:
         """Wait for a thread to end, for example before the application quits.
 

@@ -43,4 +43,7 @@ def sentence(error: LiveHandError) -> str:
         "pictureUnusable": _("The camera sends pictures of an unknown kind ({shape}, {dtype}): choose another camera."),
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
-    return sentences[error.reason].format(**error.details)
+    try:
+        return sentences[error.reason].format(**error.details)
+    except KeyError:
+        return sentences["internal"].format(detail=str(error))

@@ -1,0 +1,149 @@
+"""The extension as a whole: what is shipped is listed, what is listed is there, imports point one way."""
+
+import ast
+import hashlib
+import re
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from conftest import ROOT, SAMPLE_CLIP
+
+MODULE = ROOT / "LiveHand"
+LIBRARY = MODULE / "LiveHandLib"
+
+
+def trackedFiles() -> set[str]:
+    """The repository's files, as git has them (or would have them)."""
+    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {name for name in listed if (ROOT / name).exists()}
+
+
+def cmakeList(name: str) -> set[str]:
+    text = (MODULE / "CMakeLists.txt").read_text()
+    words = re.search(rf"set\({name}\n(.*?)\)", text, re.DOTALL)[1].split()
+    return {word.replace("${MODULE_NAME}", "LiveHand") for word in words}
+
+
+def test_every_file_of_the_module_is_listed():
+    shipped = {name.removeprefix("LiveHand/") for name in trackedFiles() if name.startswith("LiveHand/")}
+    assert cmakeList("MODULE_PYTHON_SCRIPTS") == {name for name in shipped if name.endswith(".py")}
+    resources = {name for name in shipped if name.startswith("Resources/")}
+    assert cmakeList("MODULE_PYTHON_RESOURCES") == resources
+    assert shipped == cmakeList("MODULE_PYTHON_SCRIPTS") | resources | {"CMakeLists.txt"}
+
+
+def test_what_the_module_needs_of_the_extensions_resources_is_listed():
+    here = {name.removeprefix("Resources/") for name in trackedFiles() if name.startswith("Resources/")}
+    assert cmakeList("EXTENSION_RESOURCES") <= here
+    # Pictures are for the web page; everything else is needed where the module is installed.
+    assert {name for name in here if not name.endswith(".png")} == cmakeList("EXTENSION_RESOURCES")
+    for name in here - {name for name in here if name.endswith((".png", ".md"))}:
+        assert f"{name.rpartition('.')[0]}.LICENSE.md" in here, "whoever made it is named beside it"
+
+
+def test_top_level_has_nothing_else():
+    allowed = {"CMakeLists.txt", "LiveHand", "Resources", "Testing", "README.md", "LICENSE", "pyproject.toml"}
+    top = {name.partition("/")[0] for name in trackedFiles()}
+    assert {name for name in top if not name.startswith(".")} == allowed
+
+
+def test_extension_metadata_is_complete():
+    text = (ROOT / "CMakeLists.txt").read_text()
+    for name in ("HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"):
+        assert re.search(rf'set\(EXTENSION_{name} "[^"]+"\)', text), name
+    for url in re.findall(r"https://raw\S+/main/(\S+)\"", text):
+        assert (ROOT / url).is_file(), url
+
+
+def test_model_is_the_one_that_was_measured():
+    from LiveHandLib import tracking
+
+    content = (ROOT / "Resources" / tracking.MODEL_FILE_NAME).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == tracking.MODEL_SHA256
+    assert tracking.MODEL_SHA256 in (ROOT / "Resources" / "hand_landmarker.LICENSE.md").read_text()
+
+
+def test_sample_clip_is_small():
+    assert SAMPLE_CLIP.stat().st_size < 1_000_000
+
+
+def imports(path) -> set[str]:
+    """The modules a file imports, at its top and inside functions; those of the library by their plain names."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.level and not node.module:
+                names |= {alias.name for alias in node.names}
+            else:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(
+    "part, never",
+    [
+        ("errors", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
+        ("turns", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
+        ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
+        ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
+        ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
+        ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),
+        ("worker", {"slicer", "vtk", "mediapipe", "cv2", "scene", "packages", "messages"}),
+        ("scene", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "turns"}),
+        ("packages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),
+        ("messages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),
+    ],
+)
+def test_imports_point_one_way(part, never):
+    assert imports(LIBRARY / f"{part}.py") & never == set()
+
+
+def test_every_part_has_its_rule():
+    parts = {path.stem for path in LIBRARY.glob("*.py")} - {"__init__"}
+    marks = test_imports_point_one_way.pytestmark[0].args[1]
+    assert parts == {part for part, _never in marks}
+
+
+def test_no_blocking_qt_call_and_no_text_that_is_not_translatable():
+    """What deadlocks in Slicer stands nowhere, also where no test happens to run it."""
+    source = {path: path.read_text(encoding="utf-8") for path in [MODULE / "LiveHand.py", *LIBRARY.glob("*.py")]}
+    for path, text in source.items():
+        for name in ("QMutex", "QWaitCondition", "QSemaphore", "waitForDone", "moveToThread"):
+            assert name not in re.sub(r'""".*?"""', "", text, flags=re.DOTALL), (path, name)
+    for call in re.findall(r"(?:setText|showMessage|addItem)\(\s*(f?\"[^\"]+)", source[MODULE / "LiveHand.py"]):
+        pytest.fail(f"not translatable: {call}")
+
+
+def test_every_control_of_the_panel_says_what_it_is_for():
+    panel = ElementTree.parse(MODULE / "Resources" / "UI" / "LiveHand.ui")
+    for widget in panel.iter("widget"):
+        if widget.get("class") in ("QComboBox", "QCheckBox", "QPushButton", "QSpinBox"):
+            names = {prop.get("name") for prop in widget.findall("property")}
+            assert "toolTip" in names, widget.get("name")
+    buddies = {text.text for text in panel.iter("cstring")}
+    inputs = {w.get("name") for w in panel.iter("widget") if w.get("class") in ("QComboBox", "QCheckBox", "QSpinBox")}
+    assert inputs <= buddies, "every input has a label that leads to it"
+
+
+def test_every_failure_has_a_sentence(app):
+    from LiveHandLib.errors import LiveHandError
+    from LiveHandLib.messages import sentence
+
+    source = "\n".join(path.read_text() for path in [MODULE / "LiveHand.py", *LIBRARY.glob("*.py")])
+    raised = re.findall(r"LiveHandError\(\s*\"(\w+)\"((?:[^()]|\([^()]*\))*)\)", source)
+    assert len(raised) > 12
+    for reason, details in raised:
+        given = {name: "X" for name in re.findall(r"(\w+)=", details)}
+        text = sentence(LiveHandError(reason, **given))
+        assert "{" not in text and ":" in text, "what happened: what to do"
+
+
+def test_reasons_without_a_sentence_are_told_as_well(app):
+    from LiveHandLib.errors import LiveHandError
+    from LiveHandLib.messages import sentence
+
+    assert "unheardOf" in sentence(LiveHandError("unheardOf", number=3))

@@ -1,0 +1,431 @@
+"""The whole way in the host: clip, worker, signals, nodes, panel. The GUI thread keeps the GIL, as in Slicer."""
+
+import ctypes
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from conftest import MODEL, SAMPLE_CLIP, liveHandThreads, settled
+
+pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
+
+
+@pytest.fixture
+def tracked(logic):
+    """The frames that arrive from now on."""
+    frames = []
+
+    def note(frame):
+        frames.append(frame)
+
+    logic.worker.tracked.connect(note)
+    yield frames
+    if logic.worker:
+        logic.worker.tracked.disconnect(note)
+
+
+def play(app, logic, source, **parameters) -> None:
+    """Play a file to its end."""
+    logic.setSource(source)
+    for name, value in parameters.items():
+        setattr(logic.getParameterNode(), name, value)
+    logic.start()
+    settled(app, logic)
+
+
+def goLive(app, widget, source=SAMPLE_CLIP) -> None:
+    """Tick Live and wait for the hand."""
+    widget.logic.setSource(source)
+    widget.ui.liveCheckBox.setChecked(True)
+    assert app.spin(lambda: widget.logic.frame and widget.logic.frame.hands, timeout=30)
+
+
+# The regime
+
+
+def test_threads_stand_still_in_the_idle_event_loop(app):
+    """The ground of all the others: if the host let threads run, they would prove nothing."""
+    turns, stop = [], threading.Event()
+
+    def work():
+        while not stop.is_set():
+            time.sleep(0.001)
+            turns.append(1)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    time.sleep(0.05)  # lets it begin
+    before = len(turns)
+    app.spin(timeout=0.5)
+    during = len(turns) - before
+    stop.set()
+    thread.join()
+    assert during < 25, "a thread that is free makes more than 400"
+
+
+def test_lender_lets_a_thread_run(app):
+    from LiveHandLib import gil
+
+    rounds, ends = [], []
+
+    def work():
+        for _round in range(100):
+            with gil.lender().turns.away("sleep"):
+                time.sleep(0.001)
+            rounds.append(threading.get_ident())
+
+    gil.lender().start(work, lambda: None, lambda: ends.append(threading.get_ident()))
+    assert app.spin(lambda: ends, timeout=20)
+    assert len(rounds) == 100
+    assert set(rounds) != {threading.get_ident()}
+    assert ends == [threading.get_ident()], "in the GUI thread, once"
+    assert not gil.lender().isBusy()
+
+
+def test_waiting_for_a_thread_does_not_block_it(app):
+    from LiveHandLib import gil
+
+    done = []
+    thread = gil.lender().start(lambda: (time.sleep(0.1), done.append(1)), lambda: None, lambda: done.append(2))
+    assert gil.lender().wait(thread, timeout=20)
+    assert done == [1, 2]
+
+
+# Tracking
+
+
+def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, tracked, shared, model):
+    import cv2
+    from LiveHandLib import tracking
+    from mediapipe import Image, ImageFormat
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    clip = str(shared / "clips" / "hand_desk.mp4")
+    play(app, logic, clip, everyFrame=True)
+    statistics = logic.worker.lastStatistics
+    assert statistics.framesRead == 378 and statistics.framesDropped == 0
+    assert statistics.framesTracked >= 355
+    assert [frame.number for frame in tracked] == list(range(378))
+
+    options = vision.HandLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(MODEL)), running_mode=vision.RunningMode.VIDEO, num_hands=1
+    )
+    capture = cv2.VideoCapture(clip)
+    with vision.HandLandmarker.create_from_options(options) as landmarker:
+        for frame in tracked:
+            image = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
+            result = landmarker.detect_for_video(Image(ImageFormat.SRGB, image), frame.number * 1000 // 30)
+            assert len(result.hand_landmarks) == len(frame.hands)
+            for side, hand in frame.hands.items():
+                assert side == hand.handedness == result.handedness[0][0].category_name
+                px = [(point.x * image.shape[1], point.y * image.shape[0]) for point in result.hand_landmarks[0]]
+                mm = [(1000 * p.x, 1000 * p.y, 1000 * p.z) for p in result.hand_world_landmarks[0]]
+                assert np.abs(hand.imagePx - px).max() < 1e-4
+                assert np.abs(hand.worldMm - mm).max() < 1e-4
+    assert tracking.LANDMARK_NAMES[8] == "INDEX_FINGER_TIP"
+
+
+def test_clip_at_its_own_pace(app, logic, tracked):
+    play(app, logic, SAMPLE_CLIP)
+    statistics = logic.worker.lastStatistics
+    assert statistics.framesRead == 180
+    assert len(tracked) + statistics.framesDropped == 180
+    assert len(tracked) > 60
+    assert statistics.framesTracked > 0.95 * len(tracked)
+
+
+def test_two_hands_in_a_photograph(app, logic, shared):
+    play(app, logic, shared / "photos" / "two_hands_1.jpg", numberOfHands=2)
+    assert set(logic.frame.hands) == {"Left", "Right"}
+    parameterNode = logic.getParameterNode()
+    left, right = (node.GetDisplayNode() for node in (parameterNode.leftSkeleton, parameterNode.rightSkeleton))
+    assert left.GetVisibility() and right.GetVisibility(), "what a photograph shows stays"
+    assert left.GetColor() != right.GetColor()
+
+
+def test_busy_gui_thread_finds_the_newest_frame_not_a_queue(app, widget, tracked):
+    import slicer
+
+    goLive(app, widget)
+    for busy in (time.sleep, lambda seconds: ctypes.PyDLL(None).usleep(int(1e6 * seconds))):
+        # The first lets go of the GIL, so that the worker could go on; the second does not.
+        if sys.platform == "win32" and busy is not time.sleep:
+            continue
+        before = len(tracked)
+        number = tracked[-1].number
+        busy(0.4)
+        slicer.app.processEvents()
+        assert len(tracked) - before <= 2, "the one that was on its way and the one that followed it"
+        assert app.spin(lambda before=before: len(tracked) > before + 5, timeout=20)
+        assert tracked[-1].number > number + len(tracked) - before, "the others were dropped"
+
+
+def test_modal_dialog_does_not_stop_it_for_good(app, widget, tracked):
+    import qt
+
+    goLive(app, widget)
+    dialog = qt.QDialog()
+    qt.QTimer.singleShot(300, dialog.accept)
+    dialog.exec_()
+    before = len(tracked)
+    assert app.spin(lambda: len(tracked) > before + 5, timeout=20)
+
+
+# On and off
+
+
+def test_ten_times_off_and_on(app, widget):
+    for _time in range(10):
+        goLive(app, widget)
+        assert widget.ui.liveCheckBox.checked
+        widget.ui.liveCheckBox.setChecked(False)
+        settled(app, widget.logic)
+        assert liveHandThreads() == []
+        assert not widget.ui.liveCheckBox.checked
+
+
+def test_camera_is_released_when_live_goes_off(app, widget, monkeypatch):
+    import cv2
+
+    captures = []
+    Capture = cv2.VideoCapture
+
+    class Noted:
+        def __init__(self, *arguments):
+            self.capture = Capture(*arguments)
+            captures.append(self.capture)
+
+        def __getattr__(self, name):
+            return getattr(self.capture, name)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Noted)
+    goLive(app, widget)
+    assert [capture.isOpened() for capture in captures] == [True]
+    widget.logic.stop()
+    settled(app, widget.logic)
+    assert [capture.isOpened() for capture in captures] == [False]
+
+
+def test_toggled_faster_than_anything_can_follow(app, widget):
+    widget.logic.setSource(SAMPLE_CLIP)
+    for number in range(50):
+        widget.ui.liveCheckBox.setChecked(number % 2 == 0)
+        if number % 7 == 0:
+            app.spin(timeout=0.01)
+    settled(app, widget.logic)
+    goLive(app, widget)
+
+
+def test_live_again_at_once_follows_the_run_that_is_stopping(app, widget, tracked):
+    goLive(app, widget)
+    widget.ui.liveCheckBox.setChecked(False)
+    widget.ui.liveCheckBox.setChecked(True)
+    assert widget.ui.liveCheckBox.checked
+    before = len(tracked)
+    assert app.spin(lambda: len(tracked) > before + 3, timeout=20)
+    assert widget.logic.worker.state == "live"
+
+
+def test_without_the_gil_switch_a_python_thread_does_the_same(app, widget, monkeypatch):
+    from LiveHandLib import gil
+
+    monkeypatch.setattr(gil, "canRunPythonInQThread", lambda: False)
+    goLive(app, widget)
+    assert "LiveHand worker" in liveHandThreads()
+
+
+def test_switch_is_asked_for_under_pythonqt_only_and_may_be_missing(app, monkeypatch):
+    from LiveHandLib import gil
+
+    assert gil.canRunPythonInQThread(), "another binding takes the GIL by itself"
+    monkeypatch.setitem(sys.modules, "PythonQt", object())
+    assert gil._gilScopeSwitch() is None, "there is no PythonQt library in this process"
+    assert not gil.canRunPythonInQThread()
+    calls = []
+    monkeypatch.setattr(gil, "_gilScopeSwitch", lambda: calls.append)
+    assert gil.canRunPythonInQThread()
+    assert calls == [True]
+
+
+def test_settings_changed_while_live_are_followed(app, widget, tracked, shared):
+    goLive(app, widget)
+    widget.ui.numberOfHandsSpinBox.setValue(2)
+    assert app.spin(lambda: widget.logic.worker._job and widget.logic.worker._job.settings.numberOfHands == 2)
+    before = len(tracked)
+    assert app.spin(lambda: len(tracked) > before, timeout=20)
+    widget.logic.setSource(shared / "photos" / "two_hands_1.jpg")
+    settled(app, widget.logic)
+    assert len(tracked[-1].hands) == 2
+
+
+# Failures
+
+
+def status(widget) -> str:
+    return widget.ui.statusLabel.text
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        ("", "No camera is chosen"),
+        (97, "cannot be opened"),
+        ("/nowhere/clip.mp4", "no file /nowhere/clip.mp4"),
+        (__file__, "cannot be read as a video"),
+    ],
+)
+def test_source_that_cannot_be_read(app, widget, source, words):
+    widget.logic.getParameterNode().source = ""
+    if source != "":
+        widget.logic.setSource(source)
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert words in status(widget)
+    assert not widget.ui.liveCheckBox.checked
+    goLive(app, widget)  # and it can be used again
+    assert "⚠" not in status(widget)
+
+
+def test_package_that_is_missing(app, widget, monkeypatch):
+    from LiveHandLib import packages
+
+    monkeypatch.setattr(packages, "missing", lambda file: ["mediapipe==0.10.31"])
+    widget.enter()
+    assert widget.ui.installWidget.visible
+    assert not widget.ui.liveCheckBox.enabled
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.logic.start()
+    assert "mediapipe==0.10.31 is missing" in status(widget)
+    assert widget.logic.worker.state == "off"
+    monkeypatch.undo()
+    widget.enter()
+    assert not widget.ui.installWidget.visible
+    assert widget.ui.liveCheckBox.enabled
+    settled(app, widget.logic)
+
+
+def test_model_with_a_wrong_checksum(app, widget, tmp_path):
+    other = tmp_path / "other.task"
+    other.write_bytes(MODEL.read_bytes())
+    widget.logic.setModel(other)
+    assert widget.ui.modelNameLabel.text == "other.task"
+    goLive(app, widget)
+    widget.ui.liveCheckBox.setChecked(False)
+    settled(app, widget.logic)
+
+    other.write_bytes(MODEL.read_bytes()[:-1] + b"x")
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert "SHA-256" in status(widget)
+    assert not widget.ui.liveCheckBox.checked
+
+    widget.ui.modelResetButton.click()
+    goLive(app, widget)
+
+
+def test_file_that_is_no_model(app, widget, tmp_path):
+    other = tmp_path / "other.task"
+    other.write_bytes(b"no model")
+    widget.logic.setModel(other)
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert "MediaPipe cannot use the hand model" in status(widget)
+
+
+def test_anything_unexpected_in_the_worker_is_told(app, widget, monkeypatch):
+    from LiveHandLib import tracking
+
+    def fail(*_arguments):
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(tracking.HandTracker, "detect", fail)
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert "ZeroDivisionError: on purpose" in status(widget)
+    monkeypatch.undo()
+    goLive(app, widget)
+
+
+def test_newer_mediapipe_is_used_only_after_the_user_agreed(app, widget, monkeypatch):
+    import slicer
+    from LiveHandLib import packages
+
+    monkeypatch.setattr(packages, "unquietMediapipe", lambda: "1.2.2")
+    slicer.app.userSettings().remove("LiveHand/AgreedMediaPipe")
+    questions = []
+
+    def answer(value):
+        return lambda text, *_title: questions.append(text) or value
+
+    widget.logic.setSource(SAMPLE_CLIP)
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer(False))
+    widget.ui.liveCheckBox.setChecked(True)
+    assert "1.2.2" in questions[0] and "Google" in questions[0]
+    assert "reports on its use to Google" in status(widget)
+    assert widget.logic.worker.state == "off" and not widget.ui.liveCheckBox.checked
+
+    monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", answer(True))
+    goLive(app, widget)
+    widget.ui.liveCheckBox.setChecked(False)
+    settled(app, widget.logic)
+    goLive(app, widget)
+    assert len(questions) == 2, "asked once, remembered"
+    slicer.app.userSettings().remove("LiveHand/AgreedMediaPipe")
+
+
+# The panel
+
+
+def entries(widget) -> list[str]:
+    box = widget.ui.sourceComboBox
+    return [box.itemText(index) for index in range(box.count)]
+
+
+def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monkeypatch, shared):
+    import qt
+    from LiveHandLib.camera import Camera
+
+    settled(app, widget.logic)
+    widget.logic.getParameterNode().source = ""
+    widget.onCamerasFound((Camera(200, "Bench Camera"), Camera(202, "Second Camera")))
+    assert entries(widget)[:2] == ["Bench Camera", "Second Camera"]
+    assert widget.ui.sourceComboBox.currentText == "Bench Camera", "the first one is chosen"
+    assert widget.logic._settingsFromParameterNode().source == 200
+
+    photo = str(shared / "photos" / "one_hand_1.jpg")
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: photo)
+    widget.onSourceActivated(widget.ui.sourceComboBox.count - 1)
+    assert widget.ui.sourceComboBox.currentText == "one_hand_1.jpg"
+    assert widget.logic.getParameterNode().source == photo
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: "")
+    widget.onSourceActivated(widget.ui.sourceComboBox.count - 1)
+    assert widget.ui.sourceComboBox.currentText == "one_hand_1.jpg", "nothing was chosen, nothing changes"
+
+    widget.logic.setSource(Camera(204, "Lost: Camera"))
+    assert widget.ui.sourceComboBox.currentText == "Lost: Camera (not found)"
+
+
+def test_status_line_tells_how_it_goes(app, widget):
+    goLive(app, widget)
+    assert app.spin(lambda: "frames/s" in status(widget), timeout=20)
+    assert "ms latency" in status(widget) and "right hand" in status(widget)
+
+
+def test_end_of_a_file_is_told_and_its_last_pose_stays(app, widget):
+    widget.logic.getParameterNode().everyFrame = True
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert status(widget) == "The file has been played to its end."
+    assert not widget.ui.liveCheckBox.checked
+    assert widget.logic.getParameterNode().rightSkeleton.GetDisplayNode().GetVisibility()
+
+
+def test_the_modules_own_test(app, widget):
+    import LiveHand
+
+    LiveHand.LiveHandTest().runTest()
