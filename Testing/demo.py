@@ -132,6 +132,21 @@ class Recorder:
         )[1]
 
 
+def lookAtHands(view, parameterNode) -> None:
+    """Bring the hands that are shown to the middle of the 3D view, as large as fits."""
+    import vtk
+
+    box = vtk.vtkBoundingBox()
+    for node in (parameterNode.leftSkeleton, parameterNode.rightSkeleton):
+        if node and node.GetDisplayNode().GetVisibility():
+            bounds = [0.0] * 6
+            node.GetRASBounds(bounds)
+            box.AddBounds(bounds)
+    bounds = [0.0] * 6
+    box.GetBounds(bounds)
+    view.renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)
+
+
 def main(argv: list[str]) -> int:
     """Run the demo.
 
@@ -175,7 +190,7 @@ def main(argv: list[str]) -> int:
         middle = recorder.middleFrame()
         if middle is not None and (options.screenshot or app.headless):
             logic.showFrame(recorder.frames[middle])
-            app.view.resetCamera()
+            lookAtHands(app.view, logic.getParameterNode())
             path = options.screenshot or "LiveHandDemo.png"
             app.view.savePng(path)
             print(f"picture: {path}")
