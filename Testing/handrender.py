@@ -179,7 +179,7 @@ class RiggedHand:
             names = fingerJoints(finger)
             turns = [rotation("x", -flexion) for flexion in flexions]
             turns[0] = rotation("y", abduction if self.isRight else -abduction) @ turns[0]
-            for name, turn in zip(names, [*turns, np.eye(4)]):
+            for name, turn in zip(names, [*turns, np.eye(4)], strict=False):
                 rest = self.joints[self.jointIndex[name]]
                 motion = motion @ rest @ turn @ np.linalg.inv(rest)
                 posed[self.jointIndex[name]] = motion @ rest

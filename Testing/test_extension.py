@@ -7,6 +7,7 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+
 from conftest import ROOT, SAMPLE_CLIP
 
 MODULE = ROOT / "LiveHand"
@@ -137,7 +138,7 @@ def test_every_failure_has_a_sentence(app):
     raised = re.findall(r"LiveHandError\(\s*\"(\w+)\"((?:[^()]|\([^()]*\))*)\)", source)
     assert len(raised) > 12
     for reason, details in raised:
-        given = {name: "X" for name in re.findall(r"(\w+)=", details)}
+        given = dict.fromkeys(re.findall(r"(\w+)=", details), "X")
         text = sentence(LiveHandError(reason, **given))
         assert "{" not in text and ":" in text, "what happened: what to do"
 

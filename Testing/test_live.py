@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+
 from conftest import MODEL, SAMPLE_CLIP, liveHandThreads, settled
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
@@ -98,9 +99,10 @@ def test_waiting_for_a_thread_does_not_block_it(app):
 
 def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, tracked, shared, model):
     import cv2
-    from LiveHandLib import tracking
     from mediapipe import Image, ImageFormat
     from mediapipe.tasks.python import BaseOptions, vision
+
+    from LiveHandLib import tracking
 
     clip = str(shared / "clips" / "hand_desk.mp4")
     play(app, logic, clip, everyFrame=True)
@@ -352,6 +354,7 @@ def test_anything_unexpected_in_the_worker_is_told(app, widget, monkeypatch):
 
 def test_newer_mediapipe_is_used_only_after_the_user_agreed(app, widget, monkeypatch):
     import slicer
+
     from LiveHandLib import packages
 
     monkeypatch.setattr(packages, "unquietMediapipe", lambda: "1.2.2")
@@ -387,6 +390,7 @@ def entries(widget) -> list[str]:
 
 def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monkeypatch, shared):
     import qt
+
     from LiveHandLib.camera import Camera
 
     settled(app, widget.logic)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from conftest import SAMPLE_CLIP, settled
 from test_live import goLive, play, tracked  # noqa: F401
 
@@ -31,6 +32,7 @@ def test_standard_nodes_under_one_transform(app, logic):
 
 def test_landmarks_are_where_the_worker_says_and_the_skeleton_around_them(app, logic):
     import slicer
+
     from LiveHandLib.geometry import CAMERA_TO_RAS
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
@@ -64,8 +66,9 @@ def test_right_is_right_and_up_is_up(app, logic, tracked):  # noqa: F811
 
 
 def test_skeletons_normals_point_outwards(app):
-    from LiveHandLib.scene import Skeleton
     from vtk.util.numpy_support import vtk_to_numpy
+
+    from LiveHandLib.scene import Skeleton
 
     skeleton = Skeleton()
     landmarks = np.random.default_rng(0).uniform(-80, 80, (21, 3))
@@ -80,8 +83,9 @@ def test_skeletons_normals_point_outwards(app):
 
 
 def test_landmarks_that_fall_together_break_nothing(app):
-    from LiveHandLib.scene import Skeleton
     from vtk.util.numpy_support import vtk_to_numpy
+
+    from LiveHandLib.scene import Skeleton
 
     skeleton = Skeleton()
     skeleton.update(np.zeros((21, 3)))

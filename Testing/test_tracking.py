@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from conftest import MODEL, ROOT
 from LiveHandLib import tracking
 from LiveHandLib.errors import LiveHandError
@@ -98,7 +99,8 @@ def runPython(code: str, **environment) -> str:
 
 def test_importing_leaves_the_environment_as_it_was():
     names = tracking._VARIABLES_SET_BY_CV2
-    code = "import os\nbefore = dict(os.environ)\ntracking.importPackages()\nimport cv2\nprint(before == dict(os.environ))"
+    code = "import os\nbefore = dict(os.environ)\n"
+    code += "tracking.importPackages()\nimport cv2\nprint(before == dict(os.environ))"
     assert runPython(code, **dict.fromkeys(names, "/somewhere")) == "True"
     cleared = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in names)
     assert runPython(cleared + code) == "True"

@@ -110,7 +110,7 @@ class FrameReader(threading.Thread):
         self._source = source
         self._everyFrame = everyFrame
         self._turns = turns or Turns()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock may be taken again by the thread that holds it
         self._closing = threading.Event()
         self._newest: Frame | None = None
         self._ended = False
@@ -184,14 +184,17 @@ class FrameReader(threading.Thread):
     def _put(self, frame: Frame) -> None:
         with self._changed:
             if self._everyFrame and not isinstance(self._source, int):
-                with self._turns.waiting("room"):
-                    self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
+                self._waitForRoom()
             elif self._newest is not None:
                 self.framesDropped += 1
             self._newest = frame
             self._lastSign = time.perf_counter()
             self._hasDelivered = True
             self._notify("frame")
+
+    def _waitForRoom(self) -> None:
+        with self._changed, self._turns.waiting("room"):
+            self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
 
     def _notify(self, event: str) -> None:
         self._turns.wake(event)
@@ -251,13 +254,16 @@ class FrameReader(threading.Thread):
                         raise LiveHandError("notAVideo", path=path)
                     return
                 available = time.perf_counter()
-                if start is None:
-                    start = available
-                if not self._everyFrame:
+                if start is not None and not self._everyFrame:
                     available = start + number / rate
                     self._waitUntil(available)
                 yield Frame(toRgb(image), number, round(number * 1000.0 / rate), available)
                 number += 1
+                if start is None:
+                    # The clip plays from when its first picture is taken: its beginning is not to be missed only
+                    # because the model is still being loaded.
+                    self._waitForRoom()
+                    start = time.perf_counter()
 
     @contextlib.contextmanager
     def _opened(self, source: int | str):

@@ -81,25 +81,26 @@ def _environmentKept():
                 os.environ[name] = value
 
 
-def importPackages() -> None:
+_MODULES = {"opencv-python": ("cv2",), "mediapipe": ("mediapipe", "mediapipe.tasks.python.vision")}
+
+
+def importPackages(*packages: str) -> None:
     """Import OpenCV and MediaPipe and leave the process's environment variables as they were.
 
     To be called in the worker: it takes up to some seconds the first time.
 
+    :param packages: which of ``"opencv-python"`` and ``"mediapipe"``; both if none is given.
     :raises LiveHandError: ``packageMissing`` or ``packageBroken``, with the package's name.
     """
     with _environmentKept():
-        for package, module in (
-            ("opencv-python", "cv2"),
-            ("mediapipe", "mediapipe"),
-            ("mediapipe", "mediapipe.tasks.python.vision"),
-        ):
-            try:
-                importlib.import_module(module)
-            except Exception as error:
-                if importlib.util.find_spec(module.partition(".")[0]) is None:
-                    raise LiveHandError("packageMissing", package=package) from error
-                raise LiveHandError("packageBroken", package=package, detail=str(error)) from error
+        for package in packages or _MODULES:
+            for module in _MODULES[package]:
+                try:
+                    importlib.import_module(module)
+                except Exception as error:
+                    if importlib.util.find_spec(module.partition(".")[0]) is None:
+                        raise LiveHandError("packageMissing", package=package) from error
+                    raise LiveHandError("packageBroken", package=package, detail=str(error)) from error
 
 
 def sha256(path: str | Path) -> str:

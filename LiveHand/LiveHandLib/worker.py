@@ -195,6 +195,7 @@ class TrackingWorker(qt.QObject):
         self._job.partsDone += 1
         if self._job.partsDone < 2:
             return
+        self._job.thread = None  # a cycle of references otherwise, and a thread is not for the garbage collector
         self._job = None
         following, self._next = self._next, None
         if following:
@@ -309,7 +310,7 @@ class CameraFinder(qt.QObject):
 
     def _run(self) -> None:
         try:
-            tracking.importPackages()
+            tracking.importPackages("opencv-python")
             cameras = tuple(camera.listCameras())
         except Exception:
             # Whatever it is, it will be told when Live is ticked; a list that is empty does no harm until then.
