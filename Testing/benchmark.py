@@ -2,6 +2,9 @@
 
 Every measurement is a process of its own; the rows take turns, several times over. Figures are compared within a turn
 only, as ratios, because a computer is not equally fast at all times.
+
+The 3D view does not render meanwhile: what that costs depends on the graphics card, is the same for all rows, and
+holds the GUI thread for some milliseconds a picture where there is no card. One row has it on, for scale.
 """
 
 import argparse
@@ -34,6 +37,7 @@ ROWS = {
     "livehand": "LiveHand",
     "released": "LiveHand, GIL released (for scale)",
     "naive": "LiveHand with a 5 ms timer instead of its hand-over",
+    "rendering": "LiveHand, with the 3D view rendering (for scale)",
 }
 PACES = {"free": None, "30": 30.0, "60": 60.0}
 WARM_UP_FRAMES = 30
@@ -102,13 +106,13 @@ def detections(clip: str, pace: float | None, hands: int = 1):
 def plain(clip: str, pace: float | None) -> dict:
     """The script alone."""
     meter = Meter()
-    for _number, available, _seen in detections(clip, pace):
-        meter.frame(available)
+    for number, available, _seen in detections(clip, pace):
+        meter.frame(number, available)
     return meter.figures()
 
 
-def send(way: str, address: str, clip: str, pace: float | None) -> None:
-    """The script as a second process: sends what it finds."""
+def send(way: str, address: str, clip: str, pace: float | None, cpuFile: str) -> None:
+    """The script as a second process: sends what it finds, and notes the CPU time it takes a frame, s."""
     with contextlib.ExitStack() as stack:
         if way == "pipe":
             pipe = stack.enter_context(connection.Client(address, authkey=KEY))
@@ -122,8 +126,10 @@ def send(way: str, address: str, clip: str, pace: float | None) -> None:
                 time.sleep(0.01)
 
             def deliver(message) -> None:
-                for points in message[2] or [np.zeros((0, 3))]:
-                    server.send_message(pyigtl.PointMessage(points, timestamp=message[1], device_name="hand"))
+                number, available, seen = message
+                # The number goes as a further point, for the message has no other place for it.
+                points = np.vstack([*seen[:1], [number, len(seen), 0.0]])
+                server.send_message(pyigtl.PointMessage(points, timestamp=available, device_name="hand"))
         else:
             import http.client
 
@@ -135,13 +141,14 @@ def send(way: str, address: str, clip: str, pace: float | None) -> None:
                 client.request("POST", "/hand", body)
                 client.getresponse().read()
 
-        for message in detections(clip, pace):
+        for count, message in enumerate(detections(clip, pace), 1):
             deliver(message)
+            if count == WARM_UP_FRAMES:
+                start = time.process_time()
+        Path(cpuFile).write_text(str((time.process_time() - start) / (count - WARM_UP_FRAMES)))
+        deliver((0, 0.0, []))  # available at 0: the end
         if way == "igtl":
-            deliver((0, 0.0, []))  # available 0: the end
-            time.sleep(0.5)
-        elif way == "http":
-            deliver((0, 0.0, []))
+            time.sleep(0.5)  # it is sent by a thread
 
 
 # In the host
@@ -154,14 +161,19 @@ class Meter:
     """
 
     def __init__(self, heartbeat=None) -> None:
-        self.latenciesMs, self.times, self.blockedS = [], [], []
+        self.latenciesMs, self.times, self.numbers, self.blockedS = [], [], [], []
         self._heartbeat = heartbeat
         self._start = None
 
-    def frame(self, available: float) -> None:
-        """A frame has arrived where it was to go, having been available at a time, s."""
+    def frame(self, number: int, available: float) -> None:
+        """A frame has arrived where it was to go.
+
+        :param number: how many pictures the clip had before it.
+        :param available: when it could be had, s.
+        """
         now = time.perf_counter()
         self.times.append(now)
+        self.numbers.append(number)
         self.latenciesMs.append(1000 * (now - available))
         if len(self.times) == WARM_UP_FRAMES:
             self._start = time.process_time()
@@ -179,6 +191,7 @@ class Meter:
         return {
             "frames": len(times) - 1,
             "all_frames": len(self.times),
+            "dropped": self.numbers[-1] - self.numbers[WARM_UP_FRAMES - 1] - (len(times) - 1),
             "fps": (len(times) - 1) / duration,
             "latency_ms": float(np.median(latencies)),
             "latency_ms_p95": float(np.percentile(latencies, 95)),
@@ -202,12 +215,13 @@ class Meter:
 
 
 @contextlib.contextmanager
-def application():
+def application(rendering: bool = False):
     """The host, with the module loaded."""
     from host.application import Application, Heartbeat
 
     with Application(headless=True) as app:
         app.loadModule(MODULE)
+        app.view.setRenderPaused(not rendering)
         yield app, Meter(Heartbeat())
         if app.errors:
             raise RuntimeError(app.errors)
@@ -223,33 +237,27 @@ def received(way: str, clip: str, pace: float | None) -> dict:
         hand = scene.HandNodes("Right", None, None, scene.newTransform())
         over = []
 
-        def show(_number, available, seen) -> None:
+        def show(number, available, seen) -> None:
             if not available:
                 over.append(True)
                 return
             hand.update(seen[0] if seen else None)
-            meter.frame(available)
+            meter.frame(number, available)
 
         with contextlib.ExitStack() as stack:
-            address = RECEIVERS[way](stack, qt, show, meter, over)
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            cpuFile = Path(folder, "cpu")
+            address = RECEIVERS[way](stack, qt, show, meter)
             command = [sys.executable, __file__, "--send", way, "--address", str(address), "--clip", clip]
-            process = subprocess.Popen([*command, "--pace", str(pace or 0)])
-            stack.callback(process.wait)
+            process = subprocess.Popen([*command, "--pace", str(pace or 0), "--cpu", str(cpuFile)])
             app.spin(lambda: over or process.poll() is not None, timeout=600, interval=0.1)
             figures = meter.figures()
-        # Its start is in it too: what it took to read and detect is in the share of the frames that are counted.
-        usage = cpuOfChildren()
-        figures["cpu_s"] += usage / max(figures["all_frames"], 1)
+            process.wait()
+            figures["cpu_s"] += float(cpuFile.read_text())
         return figures
 
 
-def cpuOfChildren() -> float:
-    """CPU time that child processes which have ended took, s."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
-def receivePipe(stack, qt, show, meter, over) -> str:
+def receivePipe(stack, qt, show, meter) -> str:
     """``multiprocessing.connection`` and a ``QSocketNotifier``."""
     listener = stack.enter_context(connection.Listener(authkey=KEY))
     accepted = []
@@ -266,7 +274,6 @@ def receivePipe(stack, qt, show, meter, over) -> str:
                 show(*pipe.recv())
         except (EOFError, ConnectionResetError):
             notifier.setEnabled(False)
-            over.append(True)
 
     entrance = qt.QSocketNotifier(listener._listener._socket.fileno(), qt.QSocketNotifier.Read)
     entrance.connect("activated(int)", accept)
@@ -275,7 +282,7 @@ def receivePipe(stack, qt, show, meter, over) -> str:
     return listener.address
 
 
-def receiveIgtl(stack, qt, show, meter, over) -> int:
+def receiveIgtl(stack, qt, show, meter) -> int:
     """A pyigtl client, whose thread is lent the GIL and asked for messages by a timer."""
     import pyigtl
 
@@ -286,7 +293,8 @@ def receiveIgtl(stack, qt, show, meter, over) -> int:
     def poll() -> None:
         time.sleep(0.0005)
         for message in client.get_latest_messages():
-            show(0, message.timestamp, [np.array(message.positions)] if len(message.positions) else [])
+            *points, (number, hands, _nothing) = np.array(message.positions)
+            show(int(number), message.timestamp, [np.array(points)] if hands else [])
 
     timer = qt.QTimer()
     timer.setTimerType(qt.Qt.PreciseTimer)
@@ -296,7 +304,7 @@ def receiveIgtl(stack, qt, show, meter, over) -> int:
     return port
 
 
-def receiveHttp(stack, qt, show, meter, over) -> int:
+def receiveHttp(stack, qt, show, meter) -> int:
     """A small server in the event loop, as Slicer's WebServer has one."""
     server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
     kept = []
@@ -313,7 +321,6 @@ def receiveHttp(stack, qt, show, meter, over) -> int:
         content = client.recv(65536)
         if not content:
             notifier.setEnabled(False)
-            over.append(True)
             return
         buffer += content
         head, separator, body = bytes(buffer).partition(b"\r\n\r\n")
@@ -345,7 +352,7 @@ def freePort() -> int:
 
 def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
     """The module itself."""
-    with application() as (app, meter):
+    with application(rendering=way == "rendering") as (app, meter):
         from LiveHandLib import gil, worker
 
         if way == "naive":
@@ -353,7 +360,7 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
         for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onArrived")):
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
-        logic.worker.tracked.connect(lambda frame: meter.frame(frame.availableAt))
+        logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.availableAt))
         logic.setSource(clip)
         parameterNode = logic.getParameterNode()
         parameterNode.everyFrame = pace is None
@@ -365,9 +372,7 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
             gil="released" if way == "released" else "kept",
             interval=0.1,
         )
-        figures = meter.figures()
-        figures["dropped"] = logic.worker.lastStatistics.framesDropped
-        return figures
+        return meter.figures()
 
 
 def timedMethod(meter: Meter, method):
@@ -598,8 +603,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="how often the rows take turns (3)")
     parser.add_argument("--clip", metavar="FILE", default=str(SAMPLE_CLIP), help="the clip (the sample clip)")
     parser.add_argument("--quick", action="store_true", help="leave out sizes, numbers of hands and memory")
-    for name, kind in (("--measure", str), ("--send", str), ("--address", str), ("--pace", float), ("--hands", int)):
-        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)  # for its own child processes
+    for name in ("--measure", "--send", "--address", "--cpu"):
+        parser.add_argument(name, help=argparse.SUPPRESS)  # for its own child processes, as the next two
+    parser.add_argument("--pace", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--hands", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(hands=1)
     options = parser.parse_args(argv)
     options.clip = str(Path(options.clip).resolve())
@@ -608,7 +615,7 @@ def main(argv: list[str]) -> int:
 
     tracking.importPackages() if options.send or options.measure == "plain" else None
     if options.send:
-        send(options.send, options.address, options.clip, options.pace or None)
+        send(options.send, options.address, options.clip, options.pace or None, options.cpu)
         return 0
     if options.measure:
         print(json.dumps(measured(options)))

@@ -147,19 +147,23 @@ class GilLender:
         return thread.isFinished()
 
     def _onTimeout(self) -> None:
-        if self.turns.someoneInside.is_set() or time.perf_counter() >= self._nextLook():
+        if time.perf_counter() >= self._nextLook():
             self._lend()
         self._collect()
         if self._running:
             self._timer.start(max(1, int(1000 * (self._nextLook() - time.perf_counter()))))
 
     def _nextLook(self) -> float:
+        if self.turns.someoneInside.is_set():
+            return 0.0
         return min(max(self.turns.due(), self._notBefore), self._lastLook + self.LONGEST_PAUSE_S)
 
     def _lend(self) -> None:
         turns = self.turns
         self._lastLook = time.perf_counter()
-        if turns.someoneInside.wait(self.LOOK_S):
+        if not turns.someoneInside.is_set():
+            turns.someoneInside.wait(self.LOOK_S)
+        if turns.someoneInside.is_set():
             turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0
         else:

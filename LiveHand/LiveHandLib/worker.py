@@ -243,9 +243,9 @@ class TrackingWorker(qt.QObject):
                     if frame is None:
                         continue
                     hands = tracker.detect(frame.image, frame.timestampMs)
-                    with turns.waiting("handled"):
-                        while not job.handled.wait(0.1) and not job.stop.is_set():
-                            pass
+                    while not job.handled.is_set() and not job.stop.is_set():
+                        with turns.waiting("handled"):
+                            job.handled.wait(0.1)
                     job.handled.clear()
                     if not seen:
                         tell("_onLive")
