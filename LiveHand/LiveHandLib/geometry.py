@@ -33,12 +33,13 @@ def placeInCameraFrame(imagePx: np.ndarray, worldMm: np.ndarray, imageSize: tupl
     :returns: (21, 3) landmarks in mm: x right, y down, z forward from the plane of the hand's centre, x and y
         measured from the camera's axis, taken to be the picture's centre.
     """
-    imageCentre = imagePx.mean(axis=0)
-    shape = worldMm[:, :2] - worldMm[:, :2].mean(axis=0)
-    scale = np.sum(shape * (imagePx - imageCentre)) / max(np.sum(shape * shape), 1e-9)
+    n = len(worldMm)
+    imageCentre, worldCentre = imagePx.sum(axis=0) / n, worldMm[:, :2].sum(axis=0) / n
+    shape = worldMm[:, :2] - worldCentre
+    scale = np.vdot(shape, imagePx - imageCentre) / max(np.vdot(shape, shape), 1e-9)
     # A hand seen as a point, or turned inside out by a bad detection, has no usable scale: the picture is never
     # taken to be more than 2 m wide, so that no hand flies away.
     scale = max(scale, max(imageSize) / 2000.0)
     placed = worldMm.copy()
-    placed[:, :2] += (imageCentre - np.asarray(imageSize) / 2.0) / scale - worldMm[:, :2].mean(axis=0)
+    placed[:, :2] = shape + (imageCentre - np.array(imageSize) / 2.0) / scale
     return placed

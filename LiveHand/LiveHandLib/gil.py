@@ -8,7 +8,7 @@ A Python thread therefore stands still unless the GUI thread lends it the GIL, a
 - :class:`GilLender` runs a function in a thread and lends it the GIL whenever it is likely to need it.
 
 The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
-due (see ``turns.Turns``): it lets go of the GIL for 0.1 ms, and if a thread has come back from a long call, waits
+due (see ``turns.Turns``): it lets go of the GIL for 0.05 ms, and if a thread has come back from a long call, waits
 until all have gone into the next one. In between the GUI thread is free.
 """
 
@@ -84,13 +84,13 @@ class GilLender:
     To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
     """
 
-    LOOK_S = 0.0001
+    LOOK_S = 0.00005
     """How long the GUI thread lets go of the GIL to see whether a thread wants it."""
     TURN_S = 0.006
     """How long it waits at most for the threads to finish their turn."""
     QUIT_S = 10.0
     """How long quitting waits at most for the threads; the first import of MediaPipe can take some seconds."""
-    LONGEST_PAUSE_S = 0.01
+    LONGEST_PAUSE_S = 0.02
     """How long it goes without looking at most, so that a thread that ends early is not overlooked."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class GilLender:
         turns = self.turns
         self._lastLook = time.perf_counter()
         if not turns.someoneInside.is_set():
-            turns.someoneInside.wait(self.LOOK_S)
+            time.sleep(self.LOOK_S)
         if turns.someoneInside.is_set():
             turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0

@@ -78,21 +78,34 @@ class Skeleton:
         :param landmarks: (21, 3) in MediaPipe's order, mm.
         """
         self._jointPoints[:] = landmarks[:, None, :] + JOINT_RADIUS_MM * self._spherePoints
-        start, end = landmarks[self._bones[:, 0]], landmarks[self._bones[:, 1]]
-        along = end - start
-        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
-        # Any direction across the bone will do; the axis least along it keeps clear of zero.
-        axis = np.eye(3)[np.argmin(np.abs(along), axis=1)]
-        across = np.cross(along, axis)
-        across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
-        basis = np.stack([across, np.cross(along, across)], axis=1)
-        ring = np.matmul(self._circle, basis)
+        ends = landmarks[self._bones]
+        along = ends[:, 1] - ends[:, 0]
+        along /= np.sqrt(np.einsum("ij,ij->i", along, along) + 1e-12)[:, None]
+        ring = np.matmul(self._circle, _across(along))
         self._boneNormals[:] = ring[:, None]
-        self._bonePoints[:] = np.stack([start, end], axis=1)[:, :, None, :] + BONE_RADIUS_MM * ring[:, None]
+        self._bonePoints[:] = ends[:, :, None, :] + BONE_RADIUS_MM * ring[:, None]
         self.polyData.GetPoints().GetData().Modified()
         self.polyData.GetPoints().Modified()
         self.polyData.GetPointData().GetNormals().Modified()
         self.polyData.Modified()
+
+
+def _across(along: np.ndarray) -> np.ndarray:
+    """Two directions across each of some, at right angles, without a case in which they vanish.
+
+    Duff et al., Building an Orthonormal Basis, Revisited (Journal of Computer Graphics Techniques, 2017).
+
+    :param along: (n, 3) unit vectors.
+    :returns: (n, 2, 3) unit vectors.
+    """
+    x, y, z = along.T
+    sign = np.copysign(1.0, z)
+    a = -1.0 / (sign + z)
+    b = x * y * a
+    across = np.empty((len(along), 2, 3))
+    across[:, 0, 0], across[:, 0, 1], across[:, 0, 2] = 1.0 + sign * x * x * a, sign * b, -sign * x
+    across[:, 1, 0], across[:, 1, 1], across[:, 1, 2] = b, sign + y * y * a, -y
+    return across
 
 
 class HandNodes:

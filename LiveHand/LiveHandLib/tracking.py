@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import types
 from dataclasses import dataclass
@@ -233,14 +234,15 @@ class HandTracker:
             Hand(
                 handedness=categories[0].category_name,
                 score=float(categories[0].score),
-                imagePx=np.array([(point.x * width, point.y * height) for point in landmarks]),
-                worldMm=1000.0 * np.array([(point.x, point.y, point.z) for point in worldLandmarks]),
+                imagePx=np.array([(width * point.x, height * point.y) for point in landmarks]),
+                worldMm=np.array([(1000.0 * p.x, 1000.0 * p.y, 1000.0 * p.z) for p in worldLandmarks]),
             )
             for categories, landmarks, worldLandmarks in zip(
                 result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
             )
         ]
-        hands = [hand for hand in hands if np.isfinite(hand.imagePx).all() and np.isfinite(hand.worldMm).all()]
+        # A sum is finite only if all its terms are.
+        hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum())]
         return sorted(hands, key=lambda hand: hand.score, reverse=True)
 
 
