@@ -4,6 +4,7 @@ Importing OpenCV is left to :func:`tracking.importPackages`, which the worker ca
 """
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -110,11 +111,11 @@ class FrameReader(threading.Thread):
         self._source = source
         self._everyFrame = everyFrame
         self._turns = turns or Turns()
-        self._changed = threading.Condition()  # its lock may be taken again by the thread that holds it
         self._closing = threading.Event()
-        self._newest: Frame | None = None
-        self._ended = False
-        self._error: LiveHandError | None = None
+        # At most one picture, or what ended the reading. A queue in C and not a condition, for every step of Python
+        # that a picture takes is one that Slicer's GUI thread waits for.
+        self._newest: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a picture was taken
         self._lastSign = time.perf_counter()
         self._hasDelivered = False
 
@@ -128,22 +129,24 @@ class FrameReader(threading.Thread):
         :raises EOFError: the file has been read to its end.
         :raises LiveHandError: the source cannot be opened or read.
         """
-        with self._changed:
+        try:
             with self._turns.waiting("frame"):
-                self._changed.wait_for(lambda: self._newest or self._ended or self._error, timeout)
-            frame, self._newest = self._newest, None
-            self._notify("room")
-            if frame:
-                return frame
-            if self._error:
-                raise self._error
-            if self._ended:
-                raise EOFError
+                item = self._newest.get(timeout=timeout)
+        except queue.Empty:
+            self._checkSilence()
+            return None
+        if isinstance(item, Exception):
+            self._newest.put(item)  # for whoever asks again
+            raise item
+        if self._room.empty():
+            self._tell(self._room, None, "room")
+        return item
+
+    def _checkSilence(self) -> None:
         if isinstance(self._source, int):
             allowed = SILENCE_TIME_S if self._hasDelivered else OPENING_TIME_S
             if time.perf_counter() - self._lastSign > allowed:
                 raise LiveHandError("cameraSilent", seconds=f"{allowed:.0f}")
-        return None
 
     def close(self) -> bool:
         """Release the source.
@@ -151,8 +154,7 @@ class FrameReader(threading.Thread):
         :returns: whether it was released in time; a driver that hangs keeps it.
         """
         self._closing.set()
-        with self._changed:
-            self._notify("room")
+        self._tell(self._room, None, "room")
         if self.is_alive():
             self.join(RELEASE_TIME_S)
         return not self.is_alive()
@@ -169,36 +171,34 @@ class FrameReader(threading.Thread):
                     self._put(frame)
                     if self._closing.is_set():
                         return
-            with self._changed:
-                self._ended = True
-                self._notify("frame")
+            self._put(EOFError())
         except Exception as error:
             if not isinstance(error, LiveHandError):
                 error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
-            with self._changed:
-                self._error = error
-                self._notify("frame")
+            self._put(error)
         finally:
             self._turns.done()
 
-    def _put(self, frame: Frame) -> None:
-        with self._changed:
-            if self._everyFrame and not isinstance(self._source, int):
+    def _put(self, item: Frame | Exception) -> None:
+        if self._everyFrame and not isinstance(self._source, int):
+            while not self._newest.empty() and not self._closing.is_set():
                 self._waitForRoom()
-            elif self._newest is not None:
+        elif isinstance(item, Frame):
+            # Whoever gets it first: the one who wants it, or this thread, because it is not the newest any more.
+            with contextlib.suppress(queue.Empty):
+                self._newest.get_nowait()
                 self.framesDropped += 1
-            self._newest = frame
-            self._lastSign = time.perf_counter()
-            self._hasDelivered = True
-            self._notify("frame")
+        self._lastSign = time.perf_counter()
+        self._hasDelivered = True
+        self._tell(self._newest, item, "frame")
 
     def _waitForRoom(self) -> None:
-        with self._changed, self._turns.waiting("room"):
-            self._changed.wait_for(lambda: self._newest is None or self._closing.is_set())
+        with self._turns.waiting("room"):
+            self._room.get()
 
-    def _notify(self, event: str) -> None:
+    def _tell(self, what: queue.SimpleQueue, item: object, event: str) -> None:
         self._turns.wake(event)
-        self._changed.notify_all()
+        what.put(item)
 
     def _cameraFrames(self) -> Iterator[Frame]:
         import cv2
@@ -217,7 +217,8 @@ class FrameReader(threading.Thread):
                     failures += 1
                     if failures > 10 or not capture.isOpened():
                         raise LiveHandError("cameraLost")
-                    self._waitUntil(time.perf_counter() + 0.05)
+                    with self._turns.away("camera"):
+                        self._closing.wait(0.05)
                     continue
                 failures = 0
                 now = time.perf_counter()
@@ -247,16 +248,16 @@ class FrameReader(threading.Thread):
                     while time.perf_counter() > start + (number + 1) / rate and capture.grab():
                         number += 1
                         self.framesDropped += 1
-                with self._turns.away("file"):
+                due = start + number / rate if start is not None and not self._everyFrame else 0.0
+                with self._turns.away("camera" if due else "file"):
+                    # Read ahead of time: the picture is there when it is due, as a camera's is.
                     delivered, image = capture.read()
+                    self._closing.wait(max(0.0, due - time.perf_counter()))
                 if not delivered:
                     if number == 0:
                         raise LiveHandError("notAVideo", path=path)
                     return
-                available = time.perf_counter()
-                if start is not None and not self._everyFrame:
-                    available = start + number / rate
-                    self._waitUntil(available)
+                available = due or time.perf_counter()
                 yield Frame(toRgb(image), number, round(number * 1000.0 / rate), available)
                 number += 1
                 if start is None:
@@ -276,10 +277,3 @@ class FrameReader(threading.Thread):
             yield capture
         finally:
             capture.release()
-
-    def _waitUntil(self, due: float) -> None:
-        remaining = due - time.perf_counter()
-        if remaining > 0:
-            with self._turns.away("camera"):
-                self._closing.wait(remaining)
-

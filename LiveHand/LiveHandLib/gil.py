@@ -84,7 +84,7 @@ class GilLender:
     To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
     """
 
-    LOOK_S = 0.00005
+    LOOK_S = 0.00001
     """How long the GUI thread lets go of the GIL to see whether a thread wants it."""
     TURN_S = 0.006
     """How long it waits at most for the threads to finish their turn."""
@@ -96,6 +96,7 @@ class GilLender:
     def __init__(self) -> None:
         self.turns = Turns()
         self._running: dict[object, tuple[Callable[[], None], Callable[[], None]]] = {}
+        self._ending: set[object] = set()
         self._lastLook = self._notBefore = 0.0
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -120,6 +121,7 @@ class GilLender:
                 function()
             finally:
                 self.turns.done()
+                self._ending.add(thread)
 
         thread = (_QtThread if canRunPythonInQThread() else _PythonThread)(run)
         self._running[thread] = (stop, onFinished)
@@ -171,7 +173,8 @@ class GilLender:
             self._notBefore = self._lastLook + max(self._lastLook - turns.due(), 0.0) / 10
 
     def _collect(self) -> None:
-        for thread in [thread for thread in self._running if thread.isFinished()]:
+        for thread in [thread for thread in self._ending if thread.isFinished()]:
+            self._ending.discard(thread)
             _stop, onFinished = self._running.pop(thread)
             if not self._running:
                 self.turns.forget()

@@ -230,17 +230,14 @@ class HandTracker:
         with away:
             result = self._landmarker.detect_for_video(picture, timestampMs)
         height, width = image.shape[:2]
-        hands = [
-            Hand(
-                handedness=categories[0].category_name,
-                score=float(categories[0].score),
-                imagePx=np.array([(width * point.x, height * point.y) for point in landmarks]),
-                worldMm=np.array([(1000.0 * p.x, 1000.0 * p.y, 1000.0 * p.z) for p in worldLandmarks]),
-            )
-            for categories, landmarks, worldLandmarks in zip(
-                result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
-            )
-        ]
+        scale = np.array([width, height, 1000.0, 1000.0, 1000.0])
+        hands = []
+        for categories, landmarks, worldLandmarks in zip(
+            result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
+        ):
+            rows = [(p.x, p.y, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)]
+            points = scale * np.array(rows)
+            hands.append(Hand(categories[0].category_name, float(categories[0].score), points[:, :2], points[:, 2:]))
         # A sum is finite only if all its terms are.
         hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum())]
         return sorted(hands, key=lambda hand: hand.score, reverse=True)
