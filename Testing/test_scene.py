@@ -176,7 +176,9 @@ def test_scene_closed_while_live(app, widget):
 
     goLive(app, widget)
     slicer.mrmlScene.Clear(0)
+    assert widget.logic.worker.state == "stopping"
     settled(app, widget.logic)
+    assert widget.ui.statusLabel.text == ""
     assert not widget.ui.liveCheckBox.checked
     assert nodesOfLiveHand() == [widget.logic.getParameterNode().parameterNode]
     goLive(app, widget)
