@@ -637,12 +637,16 @@ def main(argv: list[str]) -> int:
             turns.append(turn)
             others["start"].append(measure("start", clip=clips["30"]))
         others["scene"] = measure("scene")
+        print(table(turns), flush=True)
+        if options.chart:
+            chart(turns, options.chart)
         if not options.quick:
+            print("sizes and numbers of hands", file=sys.stderr, flush=True)
             others["growth"] = growth(options.clip, Path(folder))
+            print("memory", file=sys.stderr, flush=True)
             long = rewritten(options.clip, Path(folder, "long.mp4"), height=270, frames=20000)
             others["memory"] = measure("memory", clip=long)
 
-    print(table(turns))
     print()
     print(f"scene update: {others['scene']['one_ms']:.2f} ms for one hand, {others['scene']['two_ms']:.2f} ms for two")
     for name, figures in others.get("growth", {}).items():
@@ -657,8 +661,6 @@ def main(argv: list[str]) -> int:
     if options.json:
         content = {"bars": promised, "rows": turns, **others}
         Path(options.json).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    if options.chart:
-        chart(turns, options.chart)
     return 1 if missed else 0
 
 

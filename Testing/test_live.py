@@ -66,6 +66,15 @@ def test_threads_stand_still_in_the_idle_event_loop(app):
     assert during < 25, "a thread that is free makes more than 400"
 
 
+def test_signals_of_the_host_give_back_what_they_took(app, logic):
+    """A Qt binding that miscounts references crashes after some thousand signals, and the blame would be ours."""
+    before = [sys.getrefcount(value) for value in (True, False, None)]
+    for _time in range(1000):
+        logic.worker._arrived.emit((None, "nothing"))
+    after = [sys.getrefcount(value) for value in (True, False, None)]
+    assert np.abs(np.subtract(after, before)).max() < 100
+
+
 def test_lender_lets_a_thread_run(app, monkeypatch):
     from LiveHandLib import gil
 

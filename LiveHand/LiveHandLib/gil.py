@@ -8,7 +8,7 @@ A Python thread therefore stands still unless the GUI thread lends it the GIL, a
 - :class:`GilLender` runs a function in a thread and lends it the GIL whenever it is likely to need it.
 
 The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
-due (see ``turns.Turns``): it lets go of the GIL for 0.05 ms, and if a thread has come back from a long call, waits
+due (see ``turns.Turns``): it lets go of the GIL for a moment, and if a thread has come back from a long call, waits
 until all have gone into the next one. In between the GUI thread is free.
 """
 
@@ -85,7 +85,8 @@ class GilLender:
     """
 
     LOOK_S = 0.00001
-    """How long the GUI thread lets go of the GIL to see whether a thread wants it."""
+    """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
+    0.1 ms, which is what a waiting thread needs to wake up."""
     TURN_S = 0.006
     """How long it waits at most for the threads to finish their turn."""
     QUIT_S = 10.0
