@@ -84,7 +84,7 @@ class GilLender:
     To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
     """
 
-    LOOK_S = 0.00001
+    LOOK_S = 0.00005
     """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
     0.1 ms, which is what a waiting thread needs to wake up."""
     TURN_S = 0.006
