@@ -174,7 +174,8 @@ class GilLender:
             self._notBefore = self._lastLook + max(self._lastLook - turns.due(), 0.0) / 10
 
     def _collect(self) -> None:
-        for thread in [thread for thread in self._ending if thread.isFinished()]:
+        # A copy, for a thread may add itself while another one is asked.
+        for thread in [thread for thread in list(self._ending) if thread.isFinished()]:
             self._ending.discard(thread)
             _stop, onFinished = self._running.pop(thread)
             if not self._running:
