@@ -90,6 +90,7 @@ def imports(path) -> set[str]:
         ("errors", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("turns", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
+        ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil", "turns"}),
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),

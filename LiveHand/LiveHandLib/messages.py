@@ -41,6 +41,37 @@ def sentence(error: LiveHandError) -> str:
         "fileMissing": _("There is no file {path}: choose another one."),
         "notAVideo": _("{path} cannot be read as a video or picture: choose another file."),
         "pictureUnusable": _("The camera sends pictures of an unknown kind ({shape}, {dtype}): choose another camera."),
+        "calibrationMissing": _("The calibration file {path} cannot be read: choose another one."),
+        "notACalibration": _(
+            "{path} is not a camera calibration in OpenCV's format, or it is damaged ({detail}): choose another file."
+        ),
+        "calibrationNotSaved": _("The calibration cannot be saved as {path} ({detail}): choose another folder."),
+        "calibrationMatrix": _(
+            "The calibration does not have the camera matrix and the distortion of OpenCV's pinhole model: "
+            "calibrate the camera, or import another file."
+        ),
+        "calibrationNotFinite": _(
+            "The calibration has figures that are infinite or no numbers: calibrate the camera, or import another file."
+        ),
+        "calibrationImageSize": _(
+            "The calibration is for pictures of {width} × {height} pixels, which no camera takes: "
+            "calibrate the camera, or import another file."
+        ),
+        "calibrationFocalLength": _(
+            "The calibration has a focal length of {fx} and {fy} px, which no webcam has: "
+            "calibrate the camera, or import another file."
+        ),
+        "calibrationPrincipalPoint": _(
+            "The calibration has its principal point at {x}, {y} px, outside the picture: "
+            "calibrate the camera, or import another file."
+        ),
+        "calibrationDistortion": _(
+            "The calibration's distortion folds the picture over itself: calibrate the camera, or import another file."
+        ),
+        "calibrationResolution": _(
+            "The calibration is for {width} × {height} pixels and says nothing about {newWidth} × {newHeight}: "
+            "calibrate the camera at this resolution."
+        ),
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
     try:
