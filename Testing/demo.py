@@ -111,13 +111,13 @@ class Recorder:
 
     def saveLandmarks(self, path: str) -> None:
         """Write the landmarks, a row for each hand of each frame."""
-        rows = [(frame.number, hand) for frame in self.frames for hand in frame.hands.values()]
+        rows = [(frame.number, side, hand) for frame in self.frames for side, hand in frame.hands.items()]
         np.savez_compressed(
             path,
-            frame=np.array([number for number, _hand in rows], int),
-            handedness=np.array([hand.handedness for _number, hand in rows], str),
-            image_px=np.array([hand.imagePx for _number, hand in rows]).reshape(-1, 21, 2),
-            world_mm=np.array([hand.worldMm for _number, hand in rows]).reshape(-1, 21, 3),
+            frame=np.array([number for number, _side, _hand in rows], int),
+            handedness=np.array([side for _number, side, _hand in rows], str),
+            image_px=np.array([hand.imagePx for _number, _side, hand in rows]).reshape(-1, 21, 2),
+            world_mm=np.array([hand.worldMm for _number, _side, hand in rows]).reshape(-1, 21, 3),
             scene_ras=np.array(self.sceneRas).reshape(-1, 21, 3),
         )
 

@@ -94,6 +94,7 @@ def imports(path) -> set[str]:
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),
+        ("identity", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil", "turns"}),
         ("worker", {"slicer", "vtk", "mediapipe", "cv2", "scene", "packages", "messages"}),
         ("scene", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "turns"}),
         ("packages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),

@@ -55,17 +55,6 @@ def test_time_that_jumps_back_does_no_harm(shared, model):
         assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
 
 
-def hand(handedness: str, score: float) -> tracking.Hand:
-    return tracking.Hand(handedness, score, np.zeros((21, 2)), np.zeros((21, 3)))
-
-
-def test_two_hands_of_one_side_are_told_apart_by_their_certainty():
-    sure, unsure = hand("Right", 0.9), hand("Right", 0.6)
-    assert tracking.bySide([sure, unsure]) == {"Right": sure, "Left": unsure}
-    assert tracking.bySide([hand("Left", 0.8)]).keys() == {"Left"}
-    assert tracking.bySide([]) == {}
-
-
 def test_model_is_used_only_as_it_should_be(tmp_path):
     assert tracking.loadModel(MODEL) == MODEL.read_bytes()
     changed = tmp_path / "changed.task"

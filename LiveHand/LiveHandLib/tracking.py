@@ -51,7 +51,7 @@ class Hand:
     """One hand in one picture.
 
     :ivar handedness: ``"Left"`` or ``"Right"``, as MediaPipe gives it: the hand's true side in a picture that
-        is not mirrored.
+        is not mirrored, and sometimes wrong; see :class:`identity.HandIdentity`.
     :ivar score: MediaPipe's confidence in the handedness, 0 to 1.
     :ivar imagePx: (21, 2) landmarks in the picture, px, x to the right and y down from the top left corner.
     :ivar worldMm: (21, 3) MediaPipe's world landmarks, mm, about the hand's centre; x to the right in the
@@ -241,19 +241,3 @@ class HandTracker:
         # A sum is finite only if all its terms are.
         hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum())]
         return sorted(hands, key=lambda hand: hand.score, reverse=True)
-
-
-def bySide(hands: list[Hand]) -> dict[str, Hand]:
-    """Sort hands into a left and a right one.
-
-    :param hands: at most two hands, the most certain first.
-    :returns: hand by ``"Left"`` and ``"Right"``. When MediaPipe calls both by the same side, the less certain
-        one takes the other side: one picture of one user has no two right hands.
-    """
-    sides: dict[str, Hand] = {}
-    for hand in hands:
-        side = hand.handedness
-        if side in sides:
-            side = HANDEDNESSES[1 - HANDEDNESSES.index(side)]
-        sides.setdefault(side, hand)
-    return sides

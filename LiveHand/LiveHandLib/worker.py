@@ -11,6 +11,7 @@ import qt
 from . import camera, geometry, tracking
 from .errors import LiveHandError
 from .gil import lender
+from .identity import HandIdentity
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -227,6 +228,7 @@ class TrackingWorker(qt.QObject):
         tracking.importPackages()
         reader = camera.FrameReader(settings.source, settings.everyFrame, turns)
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
+        identity = HandIdentity()
         seen = found = 0
         times: deque[float] = deque()
 
@@ -249,7 +251,7 @@ class TrackingWorker(qt.QObject):
                     job.handled.clear()
                     if not seen:
                         tell("_onLive")
-                    tell("_onTracked", self._trackedFrame(frame, hands))
+                    tell("_onTracked", self._trackedFrame(frame, identity.assign(hands, frame.timestampMs)))
                     seen += 1
                     found += bool(hands)
                     now = time.perf_counter()
@@ -265,7 +267,7 @@ class TrackingWorker(qt.QObject):
                 reader.close()
 
     @staticmethod
-    def _trackedFrame(frame: camera.Frame, hands: list[tracking.Hand]) -> TrackedFrame:
+    def _trackedFrame(frame: camera.Frame, hands: dict[str, tracking.Hand]) -> TrackedFrame:
         height, width = frame.image.shape[:2]
         sides = {
             side: TrackedHand(
@@ -275,7 +277,7 @@ class TrackingWorker(qt.QObject):
                 hand.worldMm,
                 geometry.placeInCameraFrame(hand.imagePx, hand.worldMm, (width, height)),
             )
-            for side, hand in tracking.bySide(hands).items()
+            for side, hand in hands.items()
         }
         return TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), sides)
 

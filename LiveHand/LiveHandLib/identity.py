@@ -1,0 +1,132 @@
+"""Which hand is which from picture to picture. Knows numpy, nothing of Qt or MRML."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from .tracking import HANDEDNESSES, Hand
+
+LOSS_MS = 500
+"""A hand that is back within this time, ms, is still the same one."""
+
+REACH_SIZES = 1.0
+REACH_SIZES_PER_MS = 0.02
+"""How far a hand may be from where it should be, in sizes (see :func:`_size`; about 60 mm for an open hand): that
+much at once, for it bends as well as moves, and that much more for each ms, about 1.2 m/s. What is further away is
+not the hand that was there."""
+
+LABEL_COST = 0.1
+ABSENCE_COST = 1.2
+"""What speaks against taking a hand in the picture for one of the two sides, where being as far away as it may
+counts 1: that MediaPipe is sure of the other side, and that this side's hand was not there before. So a hand in its
+place is not renamed for one wrong label, and a hand that appears takes the side of its label."""
+
+MEMORY_MS = 200.0
+CHANGE_MS = 100.0
+"""A hand's labels are summed up, each counting the time since the picture before in ms times how sure MediaPipe is,
+and forgotten with the first as time constant. The hands change sides when the sum over those seen speaks for that by
+more than the second: 0.3 s after a hand that was always sure becomes the other, and never for one label alone,
+because none counts more than that."""
+
+FORESIGHT_MS = 200.0
+"""For how long, ms, a hand that is lost is taken to move on as it did."""
+
+
+@dataclass
+class _Side:
+    """A hand as it was last seen, and how the labels so far speak for its side."""
+
+    imagePx: np.ndarray
+    size: float
+    velocity: np.ndarray  # px per ms
+    seenMs: int
+    votes: float  # ms
+
+
+class HandIdentity:
+    """Gives the hands of each picture to the user's left and right hand.
+
+    MediaPipe names every picture's hands anew. Its names are wrong now and then, mostly where a hand is seen from
+    its edge, is covered or enters the picture, and sometimes the same for both. Here a hand keeps its side by being
+    where it was, through a crossing and through a loss of up to :data:`LOSS_MS`; MediaPipe's names decide when it
+    appears, when two hands meet, and when they insist.
+    """
+
+    def __init__(self) -> None:
+        self._sides: dict[str, _Side] = {}
+        self._new: set[str] = set()
+        self._lastMs = 0
+
+    def assign(self, hands: list[Hand], timestampMs: int) -> dict[str, Hand]:
+        """Say which hand is which in the next picture.
+
+        :param hands: the hands in the picture, the most certain first; those beyond the second are left out.
+        :param timestampMs: time of the picture in its stream, ms; a clock that jumps back is taken to stand still.
+        :returns: hand by ``"Left"`` and ``"Right"``, as the user has them, whatever the hand's own label says.
+        """
+        timestampMs = max(timestampMs, self._lastMs)
+        step, self._lastMs = min(timestampMs - self._lastMs, CHANGE_MS), timestampMs
+        self._sides = {side: was for side, was in self._sides.items() if timestampMs - was.seenMs <= LOSS_MS}
+        self._new = set()
+        hands = hands[:2]
+        ways = [dict(zip(sides, hands, strict=False)) for sides in (HANDEDNESSES, HANDEDNESSES[::-1])]
+        given = min(ways, key=lambda way: sum(self._cost(side, hand, timestampMs) for side, hand in way.items()))
+        for side, hand in given.items():
+            self._see(side, hand, timestampMs, step)
+        if sum(self._sides[side].votes for side in given) < -CHANGE_MS:
+            given = self._exchanged(given)
+        return given
+
+    def isNew(self, side: str) -> bool:
+        """Whether a side's hand was not the same one before: what is remembered of that side's hand is void.
+
+        :param side: a side of the last picture's hands, ``"Left"`` or ``"Right"``.
+        """
+        return side in self._new
+
+    def _cost(self, side: str, hand: Hand, timestampMs: int) -> float:
+        distance = self._distance(side, hand, timestampMs)
+        labelCost = 0.0 if hand.handedness == side else LABEL_COST * _sureness(hand)
+        return labelCost + (distance if distance < 1.0 else ABSENCE_COST)
+
+    def _distance(self, side: str, hand: Hand, timestampMs: int) -> float:
+        """From where that side's hand should be, over how far it may be; infinite if it was nowhere."""
+        was = self._sides.get(side)
+        if was is None:
+            return math.inf
+        elapsed = timestampMs - was.seenMs
+        moved = (hand.imagePx - was.imagePx - was.velocity * min(elapsed, FORESIGHT_MS)).ravel()
+        reach = was.size * (REACH_SIZES + REACH_SIZES_PER_MS * elapsed)
+        return math.sqrt(moved @ moved / len(hand.imagePx)) / reach
+
+    def _see(self, side: str, hand: Hand, timestampMs: int, step: float) -> None:
+        votes = _sureness(hand) * (step if hand.handedness == side else -step)
+        velocity = np.zeros(2)
+        if self._distance(side, hand, timestampMs) < 1.0:
+            was = self._sides[side]
+            elapsed = max(timestampMs - was.seenMs, 1)
+            velocity = 0.5 * (was.velocity + (hand.imagePx - was.imagePx).sum(axis=0) / len(hand.imagePx) / elapsed)
+            votes += was.votes * math.exp(-elapsed / MEMORY_MS)
+        else:
+            self._new.add(side)
+        self._sides[side] = _Side(hand.imagePx, _size(hand.imagePx), velocity, timestampMs, votes)
+
+    def _exchanged(self, given: dict[str, Hand]) -> dict[str, Hand]:
+        other = dict(zip(HANDEDNESSES, HANDEDNESSES[::-1], strict=True))
+        self._sides = {other[side]: was for side, was in self._sides.items()}
+        for was in self._sides.values():
+            was.votes = -was.votes
+        self._new = {other[side] for side in given}
+        return {other[side]: hand for side, hand in given.items()}
+
+
+def _sureness(hand: Hand) -> float:
+    """0 when MediaPipe's label is a guess, 1 when it is certain."""
+    return max(2.0 * hand.score - 1.0, 0.0)
+
+
+def _size(imagePx: np.ndarray) -> float:
+    """How large a hand is in the picture: its landmarks' root mean square distance from their centre, px."""
+    about = (imagePx - imagePx.sum(axis=0) / len(imagePx)).ravel()
+    return math.sqrt(about @ about / len(imagePx)) + 1.0
