@@ -61,6 +61,7 @@ class LiveHandParameterNode:
 
     source - Where the pictures come from: "camera:<index>:<name>", the path of a video or picture file, or nothing.
     numberOfHands - How many hands to look for.
+    mirrored - The source shows what is before it as a mirror does.
     everyFrame - Look at every picture of a file instead of playing it at its own pace.
     modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
     modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
@@ -71,6 +72,7 @@ class LiveHandParameterNode:
 
     source: str = ""
     numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
+    mirrored: bool = False
     everyFrame: bool = False
     modelPath: str = ""
     modelSha256: str = ""
@@ -529,6 +531,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             modelSha256=parameterNode.modelSha256 if parameterNode.modelPath else tracking.MODEL_SHA256,
             numberOfHands=parameterNode.numberOfHands,
             everyFrame=parameterNode.everyFrame,
+            mirrored=parameterNode.mirrored,
         )
 
     def _refuse(self, error: LiveHandError) -> None:

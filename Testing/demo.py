@@ -5,6 +5,7 @@ What the user would do with the mouse is done to the same widgets: choose a sour
 
 import argparse
 import json
+import mimetypes
 import sys
 import time
 from pathlib import Path
@@ -26,13 +27,23 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     source.add_argument("--camera", metavar="N", type=int, help="index of a camera of this computer")
     parser.add_argument("--every-frame", action="store_true", help="take every frame, not the clip's own time")
     parser.add_argument("--frames", metavar="N", type=int, help="stop after N frames have been looked at")
-    parser.add_argument("--hands", metavar="N", type=int, choices=(1, 2), default=1, help="hands to look for, 1 or 2")
+    parser.add_argument(
+        "--hands",
+        metavar="N",
+        type=int,
+        choices=(1, 2),
+        help="hands to look for (default: 2 in a picture, otherwise 1, because looking for a second one takes time)",
+    )
     parser.add_argument("--headless", action="store_true", help="open no window even where there is a display")
     parser.add_argument("--gil", choices=("kept", "released"), default="kept", help="kept as Slicer does (default)")
     parser.add_argument("--json", metavar="FILE", help="write the figures")
     parser.add_argument("--screenshot", metavar="PNG", help="write a picture of the 3D view")
     parser.add_argument("--landmarks", metavar="NPZ", help="write the landmarks of every frame")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.hands is None:
+        kind = mimetypes.guess_type(options.source or "")[0] or ""
+        options.hands = 2 if kind.startswith("image/") else 1
+    return options
 
 
 class Recorder:

@@ -41,6 +41,19 @@ def test_every_frame_of_a_clip(writeClip):
     assert np.allclose(grey, 2 * np.arange(50), atol=3), "the pictures are the ones their numbers say"
 
 
+@pytest.mark.parametrize("name", ["one_hand_1.jpg", "clip"])
+def test_mirrored_pictures_are_turned_round(shared, name):
+    source = str(shared / "photos" / name) if name.endswith("jpg") else str(SAMPLE_CLIP)
+    images = []
+    for mirrored in (False, True):
+        reader = camera.FrameReader(source, everyFrame=True, mirrored=mirrored)
+        reader.start()
+        images.append(reader.next(5).image)
+        assert reader.close()
+    assert np.array_equal(images[1], images[0][:, ::-1])
+    assert not np.array_equal(*images)
+
+
 def test_clip_at_its_own_pace_drops_what_nobody_takes(writeClip):
     frames, reader = read(writeClip(40, 100.0), everyFrame=False, pause=0.03)
     numbers = [frame.number for frame in frames]

@@ -71,7 +71,7 @@ def test_every_frame_of_the_real_clip(tmp_path, shared):
 
 def test_photograph_with_two_hands(tmp_path, shared):
     photo = str(shared / "photos" / "two_hands_1.jpg")
-    process, figures = demo(tmp_path, "--headless", "--hands", "2", "--source", photo)
+    process, figures = demo(tmp_path, "--headless", "--source", photo)
     assert process.returncode == 0, process.stderr
     assert (figures["frames_read"], figures["hands_left"], figures["hands_right"]) == (1, 1, 1)
 

@@ -173,6 +173,21 @@ def test_two_hands_in_a_photograph(app, logic, shared):
     assert left.GetColor() != right.GetColor()
 
 
+def test_mirrored_camera_shows_the_same_hand(app, logic, shared, tmp_path):
+    """What is seen through a mirror is exactly what is seen without, once the user has said that it is one."""
+    import cv2
+
+    photo = str(shared / "photos" / "one_hand_2.jpg")
+    mirrorImage = str(tmp_path / "mirrored.png")
+    cv2.imwrite(mirrorImage, cv2.flip(cv2.imread(photo), 1))
+    seen = []
+    for source, mirrored in ((photo, False), (mirrorImage, False), (mirrorImage, True)):
+        play(app, logic, source, mirrored=mirrored)
+        seen.append(logic.frame.hands)
+    assert [list(hands) for hands in seen] == [["Right"], ["Left"], ["Right"]]
+    assert np.array_equal(seen[2]["Right"].cameraMm, seen[0]["Right"].cameraMm)
+
+
 def test_busy_gui_thread_finds_the_newest_frame_not_a_queue(app, widget, tracked):
     import slicer
 

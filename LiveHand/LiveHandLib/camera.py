@@ -97,6 +97,8 @@ class FrameReader(threading.Thread):
     :param source: camera index or path of a video or picture file.
     :param everyFrame: deliver every picture of a file, as fast as they are taken, instead of playing the file
         at its own pace and dropping what is not taken in time. Cameras always drop.
+    :param mirrored: the source shows what is before it as a mirror does: turn its pictures round. Everything after
+        this sees the world as it is, and a right hand is a right hand.
     :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
     """
 
@@ -104,12 +106,14 @@ class FrameReader(threading.Thread):
         self,
         source: int | str,
         everyFrame: bool = False,
+        mirrored: bool = False,
         turns: Turns | None = None,
     ) -> None:
         super().__init__(name="LiveHand reader", daemon=True)
         self.framesDropped = 0
         self._source = source
         self._everyFrame = everyFrame
+        self._mirrored = mirrored
         self._turns = turns or Turns()
         self._closing = threading.Event()
         # At most one picture, or what ended the reading. A queue in C and not a condition, for every step of Python
@@ -200,6 +204,14 @@ class FrameReader(threading.Thread):
         self._turns.wake(event)
         what.put(item)
 
+    def _frame(self, image: np.ndarray, number: int, timestampMs: int, availableAt: float) -> Frame:
+        import cv2
+
+        image = toRgb(image)
+        if self._mirrored:
+            cv2.flip(image, 1, image)
+        return Frame(image, number, timestampMs, availableAt)
+
     def _cameraFrames(self) -> Iterator[Frame]:
         import cv2
 
@@ -222,7 +234,7 @@ class FrameReader(threading.Thread):
                     continue
                 failures = 0
                 now = time.perf_counter()
-                yield Frame(toRgb(image), number, round((now - start) * 1000), now)
+                yield self._frame(image, number, round((now - start) * 1000), now)
                 number += 1
 
     def _fileFrames(self, path: str) -> Iterator[Frame]:
@@ -235,7 +247,7 @@ class FrameReader(threading.Thread):
             image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
             if image is None:
                 raise LiveHandError("notAVideo", path=path)
-            yield Frame(toRgb(image), 0, 0, time.perf_counter())
+            yield self._frame(image, 0, 0, time.perf_counter())
             return
         with self._opened(path) as capture:
             rate = capture.get(cv2.CAP_PROP_FPS)
@@ -258,7 +270,7 @@ class FrameReader(threading.Thread):
                         raise LiveHandError("notAVideo", path=path)
                     return
                 available = due or time.perf_counter()
-                yield Frame(toRgb(image), number, round(number * 1000.0 / rate), available)
+                yield self._frame(image, number, round(number * 1000.0 / rate), available)
                 number += 1
                 if start is None:
                     # The clip plays from when its first picture is taken: its beginning is not to be missed only

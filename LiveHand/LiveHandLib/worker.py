@@ -25,6 +25,7 @@ class Settings:
     :ivar modelSha256: its SHA-256 in hexadecimal.
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
+    :ivar mirrored: the source's pictures are mirrored.
     """
 
     source: int | str
@@ -32,6 +33,7 @@ class Settings:
     modelSha256: str = tracking.MODEL_SHA256
     numberOfHands: int = 1
     everyFrame: bool = False
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ class TrackingWorker(qt.QObject):
         settings = job.settings
         turns = lender().turns
         tracking.importPackages()
-        reader = camera.FrameReader(settings.source, settings.everyFrame, turns)
+        reader = camera.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns)
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
         identity = HandIdentity()
         seen = found = 0
