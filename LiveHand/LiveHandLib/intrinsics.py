@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ too long.
 _HALF_PIXEL = 0.5
 _LARGEST_FILE = 1_000_000  # bytes; a calibration with all its views takes a tenth of it
 _NUMBERS_OF_COEFFICIENTS = (4, 5, 8, 12, 14)  # of OpenCV's distortion model
+_WIDEST_ANGLE_DEG = 80.0  # off the axis; a pinhole model holds for no lens that sees more
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,8 @@ class Intrinsics:
     """The camera model of one camera at one resolution. Equal if all its figures are.
 
     :ivar matrix: (3, 3) camera matrix in OpenCV's convention, px.
-    :ivar distortion: (n,) OpenCV's distortion coefficients k1, k2, p1, p2, k3, ...; n is 4, 5, 8, 12 or 14.
+    :ivar distortion: (n,) OpenCV's distortion coefficients k1, k2, p1, p2, k3, ...; n is 4, 5, 8, 12 or 14. The last
+        two of 14, for a tilted sensor, have to be 0.
     :ivar imageSize: width and height of the pictures it holds for, px.
     :ivar rmsPx: root mean square of the reprojection error of its calibration, px; None if it is not known.
     :ivar isCalibrated: False if it is a guess from the field of view.
@@ -58,7 +61,6 @@ class Intrinsics:
             object.__setattr__(self, name, array)
         object.__setattr__(self, "imageSize", (int(self.imageSize[0]), int(self.imageSize[1])))
         self._check()
-        object.__setattr__(self, "_isPinhole", not self.distortion.any())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Intrinsics) and self._figures() == other._figures()
@@ -71,7 +73,8 @@ class Intrinsics:
         return *arrays, self.imageSize, self.rmsPx, self.isCalibrated, self.calibrationTime
 
     def _check(self) -> None:
-        if self.matrix.shape != (3, 3) or self.distortion.size not in _NUMBERS_OF_COEFFICIENTS:
+        tilt = self.distortion[12:]
+        if self.matrix.shape != (3, 3) or self.distortion.size not in _NUMBERS_OF_COEFFICIENTS or tilt.any():
             raise LiveHandError("calibrationMatrix")
         rms = 0.0 if self.rmsPx is None else self.rmsPx
         if not np.isfinite([*self.matrix.flat, *self.distortion, rms]).all():
@@ -88,19 +91,34 @@ class Intrinsics:
             raise LiveHandError("calibrationFocalLength", fx=f"{fx:.0f}", fy=f"{fy:.0f}")
         if not (0.0 < cx < width and 0.0 < cy < height):
             raise LiveHandError("calibrationPrincipalPoint", x=f"{cx:.0f}", y=f"{cy:.0f}")
-        if not self._canBeUndistorted():
+        # The distortion has to be one-to-one at least within the largest circle in the picture.
+        distortedRadii, _factors = self._undistorting
+        if distortedRadii[-1] * min(fx, fy) < min(width, height) / 2.0:
             raise LiveHandError("calibrationDistortion")
 
-    def _canBeUndistorted(self) -> bool:
-        """Whether the radial distortion is a one-to-one map at least within the largest circle in the picture."""
-        k1, k2, _p1, _p2, k3, k4, k5, k6 = np.pad(self.distortion, (0, 4))[:8]
-        fx, fy = self.matrix[0, 0], self.matrix[1, 1]
-        r2 = np.linspace(0.0, 4.0 * (min(self.imageSize) / 2.0 / min(fx, fy)) ** 2, 200)
-        factor = (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
-        distorted = np.sqrt(r2) * factor
-        rises = np.isfinite(distorted) & (np.diff(distorted, prepend=-1.0) > 0)
-        reached = distorted[: len(rises) if rises.all() else int(np.argmin(rises))]
-        return bool(reached.size and reached[-1] * min(fx, fy) >= min(self.imageSize) / 2.0)
+    @cached_property
+    def _isPinhole(self) -> bool:
+        return not self.distortion.any()
+
+    @cached_property
+    def _coefficients(self) -> tuple[float, ...]:
+        """All that OpenCV's model has, 0 where they are not given."""
+        return tuple(np.pad(self.distortion, (0, 14 - self.distortion.size)).tolist())
+
+    @cached_property
+    def _undistorting(self) -> tuple[np.ndarray, np.ndarray]:
+        """The radial distortion the other way round, as far as it is one-to-one.
+
+        :returns: distorted radii from 0 on, growing, and what to multiply each with to undo the distortion.
+        """
+        radii = np.tan(np.radians(np.linspace(0.0, _WIDEST_ANGLE_DEG, 1000)))
+        with np.errstate(all="ignore"):
+            factors = self._radialFactor(radii**2)
+            distorted = radii * factors
+            rises = np.diff(distorted, prepend=-1.0) > 0
+            inverse = 1.0 / factors
+        end = len(rises) if rises.all() else int(np.argmin(rises))
+        return distorted[:end], inverse[:end]
 
     @classmethod
     def guessed(cls, imageSize: tuple[int, int]) -> "Intrinsics":
@@ -119,34 +137,48 @@ class Intrinsics:
     def normalized(self, imagePx: np.ndarray) -> np.ndarray:
         """Where points in the picture lie on the plane 1 in front of the camera, without distortion.
 
-        Needs OpenCV only if there is distortion.
+        OpenCV's ``undistortPoints`` searches for them one by one and finds anything at all where the distortion is not
+        one-to-one, as it often is not in the corners of a wide picture; here they stay in the direction in which they
+        are seen.
 
         :param imagePx: (n, 2) px, LiveHand's convention.
         :returns: (n, 2) x/z and y/z in the camera's frame.
         """
+        distorted = (imagePx - (self.matrix[:2, 2] + _HALF_PIXEL)) / self.matrix[[0, 1], [0, 1]]
         if self._isPinhole:
-            return (imagePx - _HALF_PIXEL - self.matrix[:2, 2]) / self.matrix[[0, 1], [0, 1]]
-        import cv2
-
-        points = np.ascontiguousarray(imagePx, float).reshape(-1, 1, 2) - _HALF_PIXEL
-        return cv2.undistortPoints(points, self.matrix, self.distortion).reshape(-1, 2)
+            return distorted
+        ideal = distorted
+        for _round in range(2):  # the other distortions are a thousandth of the picture, so the second is exact
+            radial = distorted - self._otherDistortion(ideal)
+            factors = np.interp(np.hypot(radial[:, 0], radial[:, 1]), *self._undistorting)
+            ideal = radial * factors[:, None]
+        return ideal
 
     def project(self, cameraMm: np.ndarray) -> np.ndarray:
         """Where points in front of the camera appear in the picture; the inverse of :meth:`normalized`.
 
-        Needs OpenCV only if there is distortion.
-
         :param cameraMm: (n, 3) in the camera's frame, mm: x right, y down, z forward and greater than 0.
         :returns: (n, 2) px, LiveHand's convention.
         """
-        if self._isPinhole:
-            normalized = cameraMm[:, :2] / cameraMm[:, 2:]
-            return normalized * self.matrix[[0, 1], [0, 1]] + (self.matrix[:2, 2] + _HALF_PIXEL)
-        import cv2
+        normalized = cameraMm[:, :2] / cameraMm[:, 2:]
+        if not self._isPinhole:
+            r2 = (normalized * normalized).sum(axis=1, keepdims=True)
+            normalized = normalized * self._radialFactor(r2) + self._otherDistortion(normalized)
+        return normalized * self.matrix[[0, 1], [0, 1]] + (self.matrix[:2, 2] + _HALF_PIXEL)
 
-        points = np.ascontiguousarray(cameraMm, float).reshape(-1, 1, 3)
-        imagePx, _jacobian = cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.matrix, self.distortion)
-        return imagePx.reshape(-1, 2) + _HALF_PIXEL
+    def _radialFactor(self, r2: np.ndarray) -> np.ndarray:
+        k1, k2, _p1, _p2, k3, k4, k5, k6 = self._coefficients[:8]
+        return (1 + r2 * (k1 + r2 * (k2 + r2 * k3))) / (1 + r2 * (k4 + r2 * (k5 + r2 * k6)))
+
+    def _otherDistortion(self, normalized: np.ndarray) -> np.ndarray:
+        """The tangential and the thin prism distortion, (n, 2)."""
+        p1, p2 = self._coefficients[2:4]
+        s1, s2, s3, s4 = self._coefficients[8:12]
+        x, y = normalized.T
+        r2, xy2 = x * x + y * y, 2 * x * y
+        dx = p1 * xy2 + p2 * (r2 + 2 * x * x) + r2 * (s1 + r2 * s2)
+        dy = p1 * (r2 + 2 * y * y) + p2 * xy2 + r2 * (s3 + r2 * s4)
+        return np.column_stack([dx, dy])
 
     def scaledTo(self, imageSize: tuple[int, int]) -> "Intrinsics":
         """The same camera at another resolution, if its picture is the same, only finer or coarser.

@@ -72,6 +72,22 @@ def sentence(error: LiveHandError) -> str:
             "The calibration is for {width} × {height} pixels and says nothing about {newWidth} × {newHeight}: "
             "calibrate the camera at this resolution."
         ),
+        "calibrationTooFewViews": _(
+            "The camera could not be calibrated, for only {views} views of the board were good and {needed} are "
+            "needed: hold the board still in many places, check that its kind and its squares are the ones chosen, and "
+            "calibrate again."
+        ),
+        "calibrationUncertain": _(
+            "The camera could not be calibrated, for its focal length is uncertain by {percent} %: "
+            "calibrate again, with the board tilted more and closer to the camera."
+        ),
+        "boardImpossible": _(
+            "There is no such board: choose a ChArUco board or a chessboard of 4 to 20 squares each way, 1 to 1000 mm."
+        ),
+        "boardTooLarge": _(
+            "The board of {width} × {height} mm does not fit on {paper} paper: choose fewer or smaller squares."
+        ),
+        "boardNotSaved": _("The board cannot be saved as {path} ({detail}): choose another folder."),
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
     try:

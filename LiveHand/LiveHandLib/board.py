@@ -1,0 +1,231 @@
+"""The calibration board: its corners, how they are found in a picture, and its print. Knows OpenCV, nothing of Qt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .errors import LiveHandError
+from .turns import Turns
+
+CHARUCO, CHESSBOARD = "charuco", "chessboard"
+
+PAPERS_MM = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
+
+_MODULES = 8
+"""Into how many parts a square is divided across: a marker of 4 x 4 bits with its border takes 6, the margin 2."""
+
+_LONGEST_SIDE_PX = 960
+"""Boards are looked for in pictures of at most this size, so that a picture takes about as long with any camera."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A flat board of black and white squares, whose inner corners are the points to calibrate with.
+
+    Its frame: mm, x to the right and y down from the outer corner of the first square, which is black.
+
+    :ivar kind: ``"charuco"``, with a marker in each white square, so that parts of the board can be told apart, or
+        ``"chessboard"``, which has to be seen as a whole. The markers are those of OpenCV's ``DICT_4X4_250`` (or
+        ``DICT_4X4_50`` and ``_100``, where they reach), three quarters as wide as a square.
+    :ivar columns: squares from left to right.
+    :ivar rows: squares from top to bottom.
+    :ivar squareMm: side of a square, mm.
+    :raises LiveHandError: ``boardImpossible``.
+    """
+
+    kind: str = CHARUCO
+    columns: int = 8
+    rows: int = 6
+    squareMm: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (
+            self.kind in (CHARUCO, CHESSBOARD)
+            and 4 <= self.columns <= 20
+            and 4 <= self.rows <= 20
+            and 1.0 <= self.squareMm <= 1000.0
+        ):
+            raise LiveHandError("boardImpossible")
+
+    def cornersMm(self) -> np.ndarray:
+        """The inner corners, row by row: (n, 3) mm in the board's frame."""
+        y, x = np.mgrid[1 : self.rows, 1 : self.columns]
+        return self.squareMm * np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
+
+    def modules(self) -> np.ndarray:
+        """What the board looks like: (8 rows, 8 columns) bool, true where it is black."""
+        if self.kind == CHESSBOARD:
+            y, x = np.indices((self.rows, self.columns)).repeat(_MODULES, axis=1).repeat(_MODULES, axis=2)
+            return (x + y) % 2 == 0
+        return self._charuco().generateImage((self.columns * _MODULES, self.rows * _MODULES)) == 0
+
+    def _charuco(self):
+        import cv2
+
+        markers = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
+        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.squareMm, 0.75 * self.squareMm, markers)
+
+    def pdf(self, paper: str) -> bytes:
+        """The board as a PDF to be printed at its true size, with a line of 100 mm to check that it was.
+
+        Black rectangles only, so it is sharp on every printer. Viewers are asked not to scale it.
+
+        :param paper: one of :data:`PAPERS_MM`.
+        :raises LiveHandError: ``boardTooLarge`` when it does not fit.
+        """
+        width, height = self.columns * self.squareMm, self.rows * self.squareMm
+        pageWidth, pageHeight = sorted(PAPERS_MM[paper], reverse=width > height)
+        if width > pageWidth - 20.0 or height > pageHeight - 30.0:
+            raise LiveHandError("boardTooLarge", width=f"{width:.0f}", height=f"{height:.0f}", paper=paper)
+        left, bottom = (pageWidth - width) / 2.0, 5.0 + (pageHeight - height) / 2.0
+        module = self.squareMm / _MODULES
+        rectangles = [
+            (left + x * module, bottom + height - (y + tall) * module, wide * module, tall * module)
+            for x, y, wide, tall in _blackRectangles(self.modules())
+        ]
+        ruler = (pageWidth - 100.0) / 2.0
+        rectangles += [(ruler, 8.0, 100.0, 0.3), (ruler, 7.0, 0.3, 2.0), (ruler + 99.7, 7.0, 0.3, 2.0)]
+        kind = {CHARUCO: "ChArUco board", CHESSBOARD: "Chessboard"}[self.kind]
+        text = (
+            f"LiveHand: {kind}, {self.columns} x {self.rows} squares of {self.squareMm:g} mm. "
+            "Print at 100 %: this line is then 100 mm long. Glue it onto something flat."
+        )
+        point = 25.4 / 72.0
+        content = (
+            f"{1 / point:.6f} 0 0 {1 / point:.6f} 0 0 cm\n"
+            + "".join("{:.4f} {:.4f} {:.4f} {:.4f} re\n".format(*rectangle) for rectangle in rectangles)
+            + f"f\nBT /F {8 * point:.4f} Tf {ruler - 20:.4f} 10.5 Td ({text}) Tj ET\n"
+        )
+        return _pdf(pageWidth / point, pageHeight / point, content)
+
+
+class BoardFinder:
+    """Finds a board's corners in pictures.
+
+    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    """
+
+    def __init__(self, board: Board, turns: Turns | None = None) -> None:
+        import cv2
+
+        self.board = board
+        self._turns = turns or Turns()
+        self._detector = cv2.aruco.CharucoDetector(board._charuco()) if board.kind == CHARUCO else None
+
+    def find(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the board.
+
+        :param grey: (height, width) uint8.
+        :returns: (n,) which of the board's corners are seen, growing, and (n, 2) where, px in OpenCV's convention (the
+            centre of the first pixel is at 0). For a chessboard all corners or none.
+        """
+        import cv2
+
+        height, width = grey.shape
+        scale = max(1.0, max(width, height) / _LONGEST_SIDE_PX)
+        size = round(width / scale), round(height / scale)
+        small = grey if scale == 1.0 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        indices, cornersPx = self._findCharuco(small) if self._detector else self._findChessboard(small)
+        if not len(indices):
+            return indices, cornersPx
+        # From half a square's width on, the window would take in the next corner; a marker begins at an eighth.
+        spacing = self._spacingPx(indices, cornersPx) * scale
+        window = int(np.clip(spacing * (0.11 if self._detector else 0.3), 2, 12))
+        cornersPx = (cornersPx + 0.5) * np.divide((width, height), size) - 0.5
+        if self._detector and scale == 1.0:
+            return indices, cornersPx  # found to a fraction of a pixel already
+        stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
+        with self._turns.away("refine"):
+            refined = cv2.cornerSubPix(
+                grey, cornersPx.astype(np.float32).reshape(-1, 1, 2), (window, window), (-1, -1), stop
+            )
+        return indices, refined.reshape(-1, 2).astype(float)
+
+    def _findCharuco(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with self._turns.away("find"):
+            cornersPx, indices, *_markers = self._detector.detectBoard(grey)
+        if indices is None:
+            return np.zeros(0, int), np.zeros((0, 2))
+        indices, cornersPx = indices.ravel(), cornersPx.reshape(-1, 2).astype(float)
+        order = np.argsort(indices)
+        return indices[order], cornersPx[order]
+
+    def _findChessboard(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        import cv2
+
+        flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
+        with self._turns.away("find"):
+            found, cornersPx = cv2.findChessboardCorners(
+                grey, (self.board.columns - 1, self.board.rows - 1), None, flags
+            )
+        if not found:
+            return np.zeros(0, int), np.zeros((0, 2))
+        cornersPx = cornersPx.reshape(-1, 2).astype(float)
+        # The board looks the same turned by half a turn; it is always taken to be the one that is more upright.
+        if (cornersPx[-1] - cornersPx[0]).sum() < 0:
+            cornersPx = cornersPx[::-1]
+        return np.arange(len(cornersPx)), cornersPx
+
+    def _spacingPx(self, indices: np.ndarray, cornersPx: np.ndarray) -> float:
+        """The shortest distance between two neighbouring corners, px."""
+        grid = np.full((self.board.rows - 1, self.board.columns - 1, 2), np.nan)
+        grid.reshape(-1, 2)[indices] = cornersPx
+        steps = np.concatenate([np.diff(grid, axis=axis).reshape(-1, 2) for axis in (0, 1)])
+        lengths = np.hypot(*steps[np.isfinite(steps).all(axis=1)].T)
+        return float(lengths.min()) if len(lengths) else 0.0
+
+
+def _blackRectangles(black: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Cover what is true with few rectangles: runs of rows, put together with equal ones above them.
+
+    :param black: (rows, columns) bool.
+    :returns: left, top, width and height of each.
+    """
+    rectangles: dict[tuple[int, int], list[int]] = {}  # by left and right, those that reach down to this row
+    done = []
+    for y, row in enumerate(black):
+        edges = np.flatnonzero(np.diff(row.astype(np.int8), prepend=0, append=0))
+        runs = {(int(left), int(right)) for left, right in edges.reshape(-1, 2)}
+        done += [rectangles.pop(run) for run in set(rectangles) - runs]
+        for left, right in runs:
+            rectangles.setdefault((left, right), [left, y, right - left, 0])[3] += 1
+    return [tuple(rectangle) for rectangle in [*done, *rectangles.values()]]
+
+
+def _pdf(width: float, height: float, content: str) -> bytes:
+    """A PDF file of one page; as small as ISO 32000-1 lets it be.
+
+    :param width: the page's, in points, as the height.
+    :param content: drawing operators. The font ``/F`` is Helvetica.
+    """
+    stream = content.encode("ascii")
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R /ViewerPreferences << /PrintScaling /None >> >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        (
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.3f} {height:.3f}] /Contents 4 0 R /Resources "
+            "<< /Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>"
+        ).encode(),
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+    ]
+    file, offsets = b"%PDF-1.6\n", []
+    for number, body in enumerate(objects, start=1):
+        offsets.append(len(file))
+        file += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n"
+    end += f"<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(file)}\n%%EOF\n"
+    return file + end.encode()
+
+
+def savePdf(board: Board, paper: str, path: str | Path) -> None:
+    """Write the board's PDF.
+
+    :raises LiveHandError: ``boardTooLarge`` when it does not fit, ``boardNotSaved`` when it cannot be written.
+    """
+    content = board.pdf(paper)
+    try:
+        Path(path).write_bytes(content)
+    except (OSError, ValueError) as error:
+        raise LiveHandError("boardNotSaved", path=str(path), detail=str(error)) from error
