@@ -20,12 +20,11 @@ class BoardRenderer:
     :param matrix: (3, 3) camera matrix, px.
     :param distortion: (5,) k1, k2, p1, p2, k3.
     :param imageSize: width and height of the picture, px.
+    :param supersampling: how many rays a pixel has across.
     """
 
-    SUPERSAMPLING = 2
-
-    def __init__(self, board: Board, matrix, distortion, imageSize: tuple[int, int]) -> None:
-        self.board, self.imageSize = board, imageSize
+    def __init__(self, board: Board, matrix, distortion, imageSize: tuple[int, int], supersampling: int = 2) -> None:
+        self.board, self.imageSize, self._supersampling = board, imageSize, supersampling
         size = board.columns * TEXTURE_PX_PER_SQUARE, board.rows * TEXTURE_PX_PER_SQUARE
         if board.kind == CHARUCO:
             markers = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
@@ -36,12 +35,12 @@ class BoardRenderer:
         margin = round(MARGIN_SQUARES * TEXTURE_PX_PER_SQUARE)
         self._texture = cv2.copyMakeBorder(texture, *[margin] * 4, cv2.BORDER_CONSTANT, value=255)
         # The direction of every pixel, found by turning the distortion round bit by bit.
-        n = self.SUPERSAMPLING
+        n = supersampling
         width, height = imageSize
         y, x = (np.indices((height * n, width * n)) + 0.5) / n - 0.5
         distorted = np.stack([(x - matrix[0][2]) / matrix[0][0], (y - matrix[1][2]) / matrix[1][1]])
         ideal = distorted.copy()
-        for _iteration in range(30):
+        for _iteration in range(15):
             ideal += distorted - distort(ideal, distortion)
         self._rays = np.stack([*ideal, np.ones_like(x)]).reshape(3, -1)
 
@@ -77,7 +76,7 @@ class BoardRenderer:
         with np.errstate(divide="ignore", invalid="ignore"):
             u = np.where(scale > 0, x / scale, -1e6) * toTexture + margin - 0.5
             v = np.where(scale > 0, y / scale, -1e6) * toTexture + margin - 0.5
-        shape = (height * self.SUPERSAMPLING, width * self.SUPERSAMPLING)
+        shape = (height * self._supersampling, width * self._supersampling)
         arrays = [np.clip(array, -1e4, 1e4).astype(np.float32).reshape(shape) for array in (u, v)]
         # Grey from 25 to 230, and below 0 where the board is not.
         texture = 25.0 + self._texture.astype(np.float32) * (205.0 / 255.0)

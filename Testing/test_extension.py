@@ -92,7 +92,7 @@ def imports(path) -> set[str]:
         ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("board", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("calibration", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
-        ("intrinsics", {"cv2", "qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil", "turns"}),
+        ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),

@@ -129,12 +129,11 @@ class BoardFinder:
         indices, cornersPx = self._findCharuco(small) if self._detector else self._findChessboard(small)
         if not len(indices):
             return indices, cornersPx
-        # From half a square's width on, the window would take in the next corner; a marker begins at an eighth.
+        # Also where nothing was reduced: the corners of a ChArUco board are half a pixel off in OpenCV before 5. From
+        # half a square's width on the window would take in the next corner; a marker begins at an eighth.
         spacing = self._spacingPx(indices, cornersPx) * scale
         window = int(np.clip(spacing * (0.11 if self._detector else 0.3), 2, 12))
         cornersPx = (cornersPx + 0.5) * np.divide((width, height), size) - 0.5
-        if self._detector and scale == 1.0:
-            return indices, cornersPx  # found to a fraction of a pixel already
         stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
         with self._turns.away("refine"):
             refined = cv2.cornerSubPix(

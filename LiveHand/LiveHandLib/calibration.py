@@ -35,6 +35,9 @@ of tilt, or 30 degrees in the board's plane; together, as a root of squares."""
 LARGEST_FOCAL_ERROR = 0.02
 """Standard deviation of the focal length, as a part of it, from which on a calibration is refused."""
 
+LARGEST_FOCAL_LENGTH = 4.0
+"""In picture widths; where views do not determine the focal length, it tends to grow without bounds."""
+
 _PREVIEW_WIDTH_PX = 320
 
 
@@ -245,7 +248,7 @@ def calibrate(board: Board, views: list[View], imageSize: tuple[int, int], turns
     :param views: of the board, from one camera.
     :param imageSize: the pictures' width and height, px.
     :raises LiveHandError: ``calibrationTooFewViews``, ``calibrationUncertain`` when the views do not determine the
-        focal length, and what :class:`Intrinsics` refuses.
+        camera.
     """
     import cv2
 
@@ -263,13 +266,20 @@ def calibrate(board: Board, views: list[View], imageSize: tuple[int, int], turns
                 cv2.calibrateCameraExtended(objectPoints, imagePoints, imageSize, None, None)
             )
         # One at a time, the worst first: a bad view bends the model and makes good ones look bad.
+        errorsPx = errorsPx.ravel()
         worst = int(np.argmax(errorsPx))
         if errorsPx[worst] <= 3.0 * np.median(errorsPx):
             break
         outliersPx.append(float(errorsPx[worst]))
         del views[worst]
     focalErrorPx = float(np.max(deviations[:2]))
-    if not focalErrorPx < LARGEST_FOCAL_ERROR * matrix[0, 0]:
-        raise LiveHandError("calibrationUncertain", percent=f"{100.0 * focalErrorPx / matrix[0, 0]:.0f}")
-    intrinsics = Intrinsics(matrix, distortion, imageSize, float(rms), calibrationTime=time.strftime("%Y-%m-%d %H:%M"))
+    try:
+        intrinsics = Intrinsics(
+            matrix, distortion, imageSize, float(rms), calibrationTime=time.strftime("%Y-%m-%d %H:%M")
+        )
+    except LiveHandError as error:
+        raise LiveHandError("calibrationUncertain") from error
+    largest = LARGEST_FOCAL_LENGTH * max(imageSize)
+    if not (focalErrorPx < LARGEST_FOCAL_ERROR * matrix[0, 0] and matrix[0, 0] < largest):
+        raise LiveHandError("calibrationUncertain")
     return Calibration(intrinsics, len(views), tuple(outliersPx), focalErrorPx)

@@ -78,7 +78,7 @@ def sentence(error: LiveHandError) -> str:
             "calibrate again."
         ),
         "calibrationUncertain": _(
-            "The camera could not be calibrated, for its focal length is uncertain by {percent} %: "
+            "The camera could not be calibrated, for these views do not tell its focal length from the distance: "
             "calibrate again, with the board tilted more and closer to the camera."
         ),
         "boardImpossible": _(
