@@ -1,5 +1,6 @@
-"""The worker: reads frames, finds the hand, sends Qt signals. Knows Qt, nothing of MRML."""
+"""The worker: reads frames, finds the hand or a calibration board, sends Qt signals. Knows Qt, nothing of MRML."""
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -8,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import qt
 
-from . import camera, geometry, tracking
+from . import calibration, camera, geometry, tracking
+from .board import Board
 from .errors import LiveHandError
 from .gil import lender
 from .identity import HandIdentity
@@ -26,6 +28,7 @@ class Settings:
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
     :ivar mirrored: the source's pictures are mirrored.
+    :ivar board: look for views of this board instead of hands, and calibrate the camera from them.
     """
 
     source: int | str
@@ -34,6 +37,7 @@ class Settings:
     numberOfHands: int = 1
     everyFrame: bool = False
     mirrored: bool = False
+    board: Board | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Statistics:
     """Figures of the running, or the last, time of Live.
 
     :ivar framesRead: pictures the source has delivered, dropped ones included.
-    :ivar framesTracked: pictures in which a hand was found.
+    :ivar framesTracked: pictures in which a hand, or the board, was found.
     :ivar framesDropped: pictures passed over because a newer one was there.
     :ivar framesPerSecond: pictures looked at a second, over about the last second.
     """
@@ -101,6 +105,8 @@ class TrackingWorker(qt.QObject):
 
     - ``tracked(TrackedFrame)``: one picture has been looked at. At most one is on its way: a GUI thread that is
       busy finds the newest result when it comes back, not a queue.
+    - ``calibrating(calibration.Progress)``: the same while the camera is being calibrated.
+    - ``calibrated(calibration.Calibration)``: the camera has been calibrated; Live goes off.
     - ``stateChanged(str)``: ``"off"``, ``"starting"``, ``"live"`` or ``"stopping"``.
     - ``failed(LiveHandError)``: why Live goes off, if not because it was asked to.
     - ``ended()``: the file has been played to its end; Live goes off.
@@ -108,6 +114,8 @@ class TrackingWorker(qt.QObject):
     """
 
     tracked = qt.Signal(object)
+    calibrating = qt.Signal(object)
+    calibrated = qt.Signal(object)
     stateChanged = qt.Signal(str)
     failed = qt.Signal(object)
     ended = qt.Signal()
@@ -170,18 +178,21 @@ class TrackingWorker(qt.QObject):
         job, name, *arguments = message
         try:
             # What was on its way when Live went off is of no interest any more; failures and figures are.
-            if job is self._job and not (job.stop.is_set() and name in ("_onTracked", "_onLive")):
+            if job is self._job and not (job.stop.is_set() and name in ("_onLooked", "_onLive", "_onCalibrated")):
                 getattr(self, name)(*arguments)
         finally:
-            if name == "_onTracked":
+            if name == "_onLooked":
                 job.handled.set()
                 lender().turns.wake("handled")
 
     def _onLive(self) -> None:
         self._setState(LIVE)
 
-    def _onTracked(self, frame: TrackedFrame) -> None:
-        self.tracked.emit(frame)
+    def _onLooked(self, result: "TrackedFrame | calibration.Progress") -> None:
+        (self.tracked if isinstance(result, TrackedFrame) else self.calibrating).emit(result)
+
+    def _onCalibrated(self, result: calibration.Calibration) -> None:
+        self.calibrated.emit(result)
 
     def _onStatistics(self, statistics: Statistics) -> None:
         self.lastStatistics = statistics
@@ -230,7 +241,6 @@ class TrackingWorker(qt.QObject):
         tracking.importPackages()
         reader = camera.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns)
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
-        identity = HandIdentity()
         seen = found = 0
         times: deque[float] = deque()
 
@@ -239,23 +249,22 @@ class TrackingWorker(qt.QObject):
             tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate))
 
         try:
-            model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-            with tracking.HandTracker(model, settings.numberOfHands, turns) as tracker:
+            with (self._boardLook if settings.board else self._handLook)(job, tell) as look:
                 nextReport = time.perf_counter() + self.STATISTICS_EVERY_S
                 while not job.stop.is_set():
                     frame = reader.next(0.1)
                     if frame is None:
                         continue
-                    hands = tracker.detect(frame.image, frame.timestampMs)
+                    result, hasFound, isLast = look(frame)
                     while not job.handled.is_set() and not job.stop.is_set():
                         with turns.waiting("handled"):
                             job.handled.wait(0.1)
                     job.handled.clear()
                     if not seen:
                         tell("_onLive")
-                    tell("_onTracked", self._trackedFrame(frame, identity.assign(hands, frame.timestampMs)))
+                    tell("_onLooked", result)
                     seen += 1
-                    found += bool(hands)
+                    found += hasFound
                     now = time.perf_counter()
                     times.append(now)
                     while times[0] < now - 1.0:
@@ -263,10 +272,41 @@ class TrackingWorker(qt.QObject):
                     if now >= nextReport:
                         nextReport = now + self.STATISTICS_EVERY_S
                         report()
+                    if isLast:
+                        raise EOFError
         finally:
             report()
             with turns.away("close"):
                 reader.close()
+
+    # The two ways of looking at a picture: each gives a function from a frame to what is told of it, whether something
+    # was found in it, and whether no more pictures are wanted.
+
+    @contextlib.contextmanager
+    def _handLook(self, job: _Job, tell):
+        settings = job.settings
+        model = tracking.loadModel(settings.modelPath, settings.modelSha256)
+        identity = HandIdentity()
+        with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
+
+            def look(frame: camera.Frame) -> tuple[TrackedFrame, bool, bool]:
+                hands = identity.assign(tracker.detect(frame.image, frame.timestampMs), frame.timestampMs)
+                return self._trackedFrame(frame, hands), bool(hands), False
+
+            yield look
+
+    @contextlib.contextmanager
+    def _boardLook(self, job: _Job, tell):
+        collector = calibration.ViewCollector(job.settings.board, lender().turns)
+
+        def look(frame: camera.Frame) -> tuple[calibration.Progress, bool, bool]:
+            progress = collector.look(frame.image, frame.timestampMs)
+            return progress, progress.rejection != "noBoard", collector.isComplete()
+
+        with contextlib.suppress(EOFError):  # whether there are enough views or no more pictures
+            yield look
+        if not job.stop.is_set():
+            tell("_onCalibrated", collector.calibrate())
 
     @staticmethod
     def _trackedFrame(frame: camera.Frame, hands: dict[str, tracking.Hand]) -> TrackedFrame:
