@@ -93,6 +93,7 @@ def imports(path) -> set[str]:
         ("board", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("calibration", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
+        ("joints", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),

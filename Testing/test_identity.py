@@ -1,5 +1,7 @@
 """Which hand is which: made-up sequences with wrong labels, gaps and crossings, and MediaPipe's own on pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ SHAPE = np.array(
 def detection(side: str, at, label: str | None = None, score: float = 0.97) -> tracking.Hand:
     """A hand of one side with its centre at a place in the picture, px; labelled right if not told otherwise."""
     shape = SHAPE * ((-1, 1) if side == "Left" else (1, 1))
-    return tracking.Hand(label or side, score, shape + np.asarray(at, float), np.zeros((21, 3)))
+    return tracking.Hand(label or side, score, shape + np.asarray(at, float), np.zeros((21, 3)), np.zeros(21))
 
 
 class Stream:
@@ -165,7 +167,7 @@ def wrongAfterCrossing(pictures, flip: float, drop: float, runs: int) -> tuple[f
             for side, hand in hands:
                 if random.random() >= drop:
                     label = OTHER[hand.handedness] if random.random() < flip else hand.handedness
-                    shown.append((side, tracking.Hand(label, hand.score, hand.imagePx, hand.worldMm)))
+                    shown.append((side, replace(hand, handedness=label)))
             given = stream.show(*(hand for _side, hand in shown))
             wrong[-1].append([given.get(side) is not hand for side, hand in shown])
     rate = np.mean([one for run in wrong for picture in run for one in picture])

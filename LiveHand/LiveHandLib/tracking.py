@@ -56,12 +56,16 @@ class Hand:
     :ivar imagePx: (21, 2) landmarks in the picture, px, x to the right and y down from the top left corner.
     :ivar worldMm: (21, 3) MediaPipe's world landmarks, mm, about the hand's centre; x to the right in the
         picture, y down, z away from the camera.
+    :ivar depthPx: (21,) the landmarks' depths behind the wrist's, in px of the picture, as if seen from afar (weak
+        perspective). With ``imagePx`` they are the hand's shape, and give its joint angles with little
+        more than half the error that ``worldMm`` has (README, How well the angles are measured).
     """
 
     handedness: str
     score: float
     imagePx: np.ndarray
     worldMm: np.ndarray
+    depthPx: np.ndarray
 
 
 _VARIABLES_SET_BY_CV2 = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH")
@@ -230,14 +234,15 @@ class HandTracker:
         with away:
             result = self._landmarker.detect_for_video(picture, timestampMs)
         height, width = image.shape[:2]
-        scale = np.array([width, height, 1000.0, 1000.0, 1000.0])
+        scale = np.array([width, height, width, 1000.0, 1000.0, 1000.0])
         hands = []
         for categories, landmarks, worldLandmarks in zip(
             result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
         ):
-            rows = [(p.x, p.y, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)]
+            rows = [(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)]
             points = scale * np.array(rows)
-            hands.append(Hand(categories[0].category_name, float(categories[0].score), points[:, :2], points[:, 2:]))
+            label, score = categories[0].category_name, float(categories[0].score)
+            hands.append(Hand(label, score, imagePx=points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
         # A sum is finite only if all its terms are.
-        hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum())]
+        hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum() + hand.depthPx.sum())]
         return sorted(hands, key=lambda hand: hand.score, reverse=True)

@@ -313,11 +313,8 @@ class TrackingWorker(qt.QObject):
         height, width = frame.image.shape[:2]
         sides = {
             side: TrackedHand(
-                hand.handedness,
-                hand.score,
-                hand.imagePx,
-                hand.worldMm,
-                geometry.placeInCameraFrame(hand.imagePx, hand.worldMm, (width, height)),
+                **vars(hand),
+                cameraMm=geometry.placeInCameraFrame(hand.imagePx, hand.worldMm, (width, height)),
             )
             for side, hand in hands.items()
         }
