@@ -24,6 +24,7 @@ from LiveHandLib import packages, scene, tracking, worker
 from LiveHandLib.camera import Camera
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.messages import sentence
+from LiveHandLib.surface import MESH_FILE_NAME
 
 #
 # LiveHand
@@ -41,8 +42,8 @@ class LiveHand(ScriptedLoadableModule):
         self.parent.contributors = ["LiveHand contributors"]
         self.parent.helpText = _(
             "Shows your hand live in the 3D view: choose a camera and tick Live. Pictures are looked at on this "
-            "computer only and never stored. The landmarks are a markups node and the skeleton is a model node, so "
-            "every other module can use them."
+            "computer only and never stored. The hand's surface and skeleton are model nodes and its landmarks are a "
+            "markups node, so every other module can use them."
         )
         self.parent.acknowledgementText = _(
             "The hand landmarks come from MediaPipe (Google, Apache License 2.0), the pictures from OpenCV."
@@ -65,9 +66,11 @@ class LiveHandParameterNode:
     everyFrame - Look at every picture of a file instead of playing it at its own pace.
     modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
     modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
+    display - Which models show the hands.
     cameraToRAS - Takes the hands from the camera's frame to RAS.
-    leftSkeleton, rightSkeleton - The hands' surfaces.
     leftLandmarks, rightLandmarks - The hands' 21 landmarks.
+    leftSurface, rightSurface - The hands' skin.
+    leftSkeleton, rightSkeleton - Spheres at the landmarks and tubes along the bones.
     """
 
     source: str = ""
@@ -76,11 +79,14 @@ class LiveHandParameterNode:
     everyFrame: bool = False
     modelPath: str = ""
     modelSha256: str = ""
+    display: scene.Display = scene.Display.SURFACE
     cameraToRAS: vtkMRMLLinearTransformNode
-    leftSkeleton: vtkMRMLModelNode
     leftLandmarks: vtkMRMLMarkupsFiducialNode
-    rightSkeleton: vtkMRMLModelNode
+    leftSurface: vtkMRMLModelNode
+    leftSkeleton: vtkMRMLModelNode
     rightLandmarks: vtkMRMLMarkupsFiducialNode
+    rightSurface: vtkMRMLModelNode
+    rightSkeleton: vtkMRMLModelNode
 
 
 #
@@ -384,6 +390,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.frame: worker.TrackedFrame | None = None
         self._parameterNode: LiveHandParameterNode | None = None
         self._hands: dict[str, scene.HandNodes] = {}
+        self._shownHands: dict[str, worker.TrackedHand] = {}
+        self._shownDisplay = scene.Display.SURFACE
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self._settings: worker.Settings | None = None
         self.worker = worker.TrackingWorker()
@@ -401,7 +409,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             slicer.mrmlScene.RemoveObserver(self._sceneTag)
             self.worker.close()
             self.worker = None
-            self._hideHands()
+            self._showHands({})
+            self._rememberColors()
 
     def getParameterNode(self) -> LiveHandParameterNode:
         """The scene's parameter node for this module."""
@@ -454,9 +463,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.stop()
 
     def followParameterNode(self) -> None:
-        """If live, start again where the parameter node asks for something else than what is being tracked."""
+        """Track and show what the parameter node asks for now, as far as it is something else than before."""
         if self.worker.state in (worker.STARTING, worker.LIVE) and self._settings != self._settingsFromParameterNode():
             self.start()
+        if self._shownDisplay != self.getParameterNode().display:
+            self._showHands(self._shownHands)
 
     def latencyMs(self) -> float:
         """Time from a picture being there to the nodes being moved, ms, median over the last 30 pictures."""
@@ -489,36 +500,32 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def showFrame(self, frame: worker.TrackedFrame) -> None:
         """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
         self.frame = frame
-        for side in tracking.HANDEDNESSES:
-            hand = frame.hands.get(side)
-            if hand:
-                self._handNodes(side).update(hand.cameraMm)
-            elif side in self._hands:
-                self._hands[side].update(None)
+        self._showHands(frame.hands)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
 
-    def _handNodes(self, side: str) -> scene.HandNodes:
-        """The hand's nodes; made when it is first seen, and again if the user deleted one."""
-        hand = self._hands.get(side)
-        if hand and hand.isInScene():
-            return hand
-        parameterNode = self.getParameterNode()
-        skeletonName, landmarksName = f"{side.lower()}Skeleton", f"{side.lower()}Landmarks"
-        if not parameterNode.cameraToRAS:
-            parameterNode.cameraToRAS = scene.newTransform()
-        hand = self._hands[side] = scene.HandNodes(
-            side,
-            getattr(parameterNode, skeletonName),
-            getattr(parameterNode, landmarksName),
-            parameterNode.cameraToRAS,
-        )
-        setattr(parameterNode, skeletonName, hand.model)
-        setattr(parameterNode, landmarksName, hand.landmarks)
-        return hand
+    def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
+        self._shownHands, self._shownDisplay = hands, self.getParameterNode().display
+        try:
+            for side in tracking.HANDEDNESSES:
+                if side in hands and side not in self._hands:
+                    self._hands[side] = scene.HandNodes(
+                        side, self.getParameterNode(), resourcePath(MESH_FILE_NAME), self._rememberedColor(side)
+                    )
+                if side in self._hands:
+                    landmarks = hands[side].cameraMm if side in hands else None
+                    self._hands[side].update(landmarks, self._shownDisplay)
+        except LiveHandError as error:
+            self._refuse(error)
 
-    def _hideHands(self) -> None:
-        for hand in self._hands.values():
-            hand.update(None)
+    def _rememberedColor(self, side: str) -> tuple[float, ...] | None:
+        color = qt.QColor(slicer.app.userSettings().value(f"LiveHand/{side}Color", ""))
+        return (color.redF(), color.greenF(), color.blueF()) if color.isValid() else None
+
+    def _rememberColors(self) -> None:
+        for side, hand in self._hands.items():
+            color = hand.surfaceColor()
+            if color:
+                slicer.app.userSettings().setValue(f"LiveHand/{side}Color", qt.QColor.fromRgbF(*color).name())
 
     # Internals
 
@@ -545,11 +552,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         # The last pose of a file that was played to its end, or of a photograph, is what was asked for. Of a
         # camera that is off it would only look as if it were live.
         if state == worker.OFF and not self._hasEnded:
-            self._hideHands()
+            self._showHands({})
+        if state == worker.OFF:
+            self._rememberColors()
 
     def _onSceneStartClose(self, caller, event) -> None:
         self.worker.stop()
+        self._rememberColors()
         self._hands.clear()
+        self._shownHands = {}
         self._parameterNode = None
 
 

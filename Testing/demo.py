@@ -15,6 +15,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = ROOT / "LiveHand" / "LiveHand.py"
 SAMPLE_CLIP = ROOT / "Resources" / "SampleHand.mp4"
+KINDS = ("Surface", "Skeleton", "Landmarks")
 STARTUP_S = 0.5
 """Stalls are counted from this long after the first result on: until then shaders are compiled and nodes made."""
 
@@ -103,7 +104,7 @@ class Recorder:
         parameterNode = self._logic.getParameterNode()
         nodes = [
             getattr(parameterNode, name)
-            for name in ("cameraToRAS", "leftSkeleton", "leftLandmarks", "rightSkeleton", "rightLandmarks")
+            for name in ("cameraToRAS", *(side + kind for side in ("left", "right") for kind in KINDS))
         ]
         return {
             "frames_read": statistics.framesRead,
@@ -148,7 +149,7 @@ def lookAtHands(view, parameterNode) -> None:
     import vtk
 
     box = vtk.vtkBoundingBox()
-    for node in (parameterNode.leftSkeleton, parameterNode.rightSkeleton):
+    for node in (getattr(parameterNode, side + kind) for side in ("left", "right") for kind in KINDS):
         if node and node.GetDisplayNode().GetVisibility():
             bounds = [0.0] * 6
             node.GetRASBounds(bounds)

@@ -47,7 +47,7 @@ def test_every_frame_of_the_real_clip(tmp_path, shared):
     assert figures["frames_read"] == 378 and figures["frames_dropped"] == 0
     assert figures["frames_tracked"] >= 355
     assert figures["hands_right"] == figures["frames_tracked"] and figures["hands_left"] == 0
-    assert figures["node_names"] == ["LiveHand Camera to RAS", "LiveHand Right Skeleton", "LiveHand Right Landmarks"]
+    assert figures["node_names"] == ["LiveHand Camera to RAS", "LiveHand Right Surface", "LiveHand Right Landmarks"]
     assert figures["fps"] > 0 and figures["latency_ms_p95"] >= figures["latency_ms_median"] > 0
     assert 0 < figures["gui_blocked_fraction"] < 1
 

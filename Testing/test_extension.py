@@ -98,6 +98,7 @@ def imports(path) -> set[str]:
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),
         ("identity", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil", "turns"}),
+        ("surface", {"qt", "slicer", "vtk", "mediapipe", "cv2", "tracking", "scene", "worker"}),
         ("worker", {"slicer", "vtk", "mediapipe", "cv2", "scene", "packages", "messages"}),
         ("scene", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "turns"}),
         ("packages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),

@@ -168,7 +168,7 @@ def test_two_hands_in_a_photograph(app, logic, shared):
     play(app, logic, shared / "photos" / "two_hands_1.jpg", numberOfHands=2)
     assert set(logic.frame.hands) == {"Left", "Right"}
     parameterNode = logic.getParameterNode()
-    left, right = (node.GetDisplayNode() for node in (parameterNode.leftSkeleton, parameterNode.rightSkeleton))
+    left, right = (node.GetDisplayNode() for node in (parameterNode.leftSurface, parameterNode.rightSurface))
     assert left.GetVisibility() and right.GetVisibility(), "what a photograph shows stays"
     assert left.GetColor() != right.GetColor()
 
@@ -467,7 +467,7 @@ def test_end_of_a_file_is_told_and_its_last_pose_stays(app, widget):
     settled(app, widget.logic)
     assert status(widget) == "The file has been played to its end."
     assert not widget.ui.liveCheckBox.checked
-    assert widget.logic.getParameterNode().rightSkeleton.GetDisplayNode().GetVisibility()
+    assert widget.logic.getParameterNode().rightSurface.GetDisplayNode().GetVisibility()
 
 
 def test_the_modules_own_test(app, widget):

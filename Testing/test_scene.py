@@ -20,42 +20,46 @@ def test_standard_nodes_under_one_transform(app, logic):
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
     parameterNode = logic.getParameterNode()
-    landmarks, skeleton = parameterNode.rightLandmarks, parameterNode.rightSkeleton
+    landmarks, surface = parameterNode.rightLandmarks, parameterNode.rightSurface
     assert landmarks.GetClassName() == "vtkMRMLMarkupsFiducialNode"
-    assert skeleton.GetClassName() == "vtkMRMLModelNode"
+    assert surface.GetClassName() == "vtkMRMLModelNode"
     assert parameterNode.cameraToRAS.GetClassName() == "vtkMRMLLinearTransformNode"
-    assert landmarks.GetParentTransformNode() is skeleton.GetParentTransformNode() is parameterNode.cameraToRAS
+    assert landmarks.GetParentTransformNode() is surface.GetParentTransformNode() is parameterNode.cameraToRAS
     labels = [landmarks.GetNthControlPointLabel(index) for index in range(landmarks.GetNumberOfControlPoints())]
     assert labels == list(tracking.LANDMARK_NAMES)
-    assert parameterNode.leftLandmarks is None, "no node for a hand that was never seen"
+    assert parameterNode.leftLandmarks is parameterNode.leftSurface is None, "no node for a hand that was never seen"
+    assert parameterNode.rightSkeleton is None, "nor for what was never shown"
 
 
-def test_landmarks_are_where_the_worker_says_and_the_skeleton_around_them(app, logic):
+def test_landmarks_are_where_the_worker_says_and_the_models_around_them(app, logic):
     import slicer
 
     from LiveHandLib.geometry import CAMERA_TO_RAS
+    from LiveHandLib.scene import Display
 
-    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    play(app, logic, SAMPLE_CLIP, everyFrame=True, display=Display.BOTH)
     parameterNode = logic.getParameterNode()
     cameraMm = logic.frame.hands["Right"].cameraMm
     ras = slicer.util.arrayFromMarkupsControlPoints(parameterNode.rightLandmarks, world=True)
     assert np.allclose(ras, cameraMm @ CAMERA_TO_RAS[:3, :3].T, atol=1e-3)
-    surface = slicer.util.arrayFromModelPoints(parameterNode.rightSkeleton)
-    distances = np.linalg.norm(surface[:, None] - cameraMm[None], axis=2)
-    assert distances.min(axis=0).max() < 5, "a sphere about every joint"
-    assert np.isfinite(surface).all()
+    for node, furthest in ((parameterNode.rightSkeleton, 5), (parameterNode.rightSurface, 20)):
+        points = slicer.util.arrayFromModelPoints(node)
+        distances = np.linalg.norm(points[:, None] - cameraMm[None], axis=2)
+        assert distances.min(axis=0).max() < furthest, "mm: a sphere about every joint, skin not far from it"
+        assert np.isfinite(points).all()
 
 
 def test_right_is_right_and_up_is_up(app, logic, tracked):  # noqa: F811
     import slicer
 
     ras = []
-    logic.worker.tracked.connect(
-        lambda frame: ras.append(
-            slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().rightLandmarks, world=True)
-        )
-    )
+
+    def note(frame) -> None:
+        ras.append(slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().rightLandmarks, world=True))
+
+    logic.worker.tracked.connect(note)
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    logic.worker.tracked.disconnect(note)
     imageX = np.array([frame.hands["Right"].imagePx[:, 0].mean() for frame in tracked])
     r = np.array(ras)[:, :, 0].mean(axis=1)
     # The user's right is the picture's left, and the 3D view from anterior has the patient's left at its right.
@@ -98,7 +102,7 @@ def test_nodes_are_made_once_and_told_of_once_a_frame(app, widget, tracked):  # 
     goLive(app, widget)
     before = {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLNode")}
     parameterNode = widget.logic.getParameterNode()
-    polyData = parameterNode.rightSkeleton.GetPolyData()
+    polyData = parameterNode.rightSurface.GetPolyData()
     modified = []
     events = {"model": 0, "points": 0}
 
@@ -106,7 +110,7 @@ def test_nodes_are_made_once_and_told_of_once_a_frame(app, widget, tracked):  # 
         return lambda caller, event: events.update({name: events[name] + 1})
 
     tags = [
-        (parameterNode.rightSkeleton.GetPolyData(), "ModifiedEvent", count("model")),
+        (polyData, "ModifiedEvent", count("model")),
         (parameterNode.rightLandmarks, slicer.vtkMRMLMarkupsNode.PointModifiedEvent, count("points")),
     ]
     tags = [(node, node.AddObserver(event, callback)) for node, event, callback in tags]
@@ -116,7 +120,7 @@ def test_nodes_are_made_once_and_told_of_once_a_frame(app, widget, tracked):  # 
     for node, tag in tags:
         node.RemoveObserver(tag)
     assert {node.GetID() for node in slicer.util.getNodesByClass("vtkMRMLNode")} == before
-    assert parameterNode.rightSkeleton.GetPolyData() is polyData
+    assert parameterNode.rightSurface.GetPolyData() is polyData
     assert events == {"model": frames, "points": frames}
     assert modified == []
 
@@ -127,7 +131,7 @@ def test_hidden_when_lost_or_off_and_shown_again(app, widget):
     goLive(app, widget)
     logic = widget.logic
     parameterNode = logic.getParameterNode()
-    displays = [node.GetDisplayNode() for node in (parameterNode.rightSkeleton, parameterNode.rightLandmarks)]
+    displays = [node.GetDisplayNode() for node in (parameterNode.rightSurface, parameterNode.rightLandmarks)]
     assert all(display.GetVisibility() for display in displays)
     seen = logic.frame
     logic.showFrame(replace(seen, hands={}))
@@ -142,10 +146,117 @@ def test_hidden_when_lost_or_off_and_shown_again(app, widget):
     assert not any(display.GetVisibility() for display in displays)
 
 
-@pytest.mark.parametrize("name", ["rightSkeleton", "rightLandmarks", "cameraToRAS"])
+def test_what_is_shown_is_chosen_in_the_panel_at_any_time(app, widget):
+    from dataclasses import replace
+
+    goLive(app, widget)
+    logic, box = widget.logic, widget.ui.displayComboBox
+    parameterNode = logic.getParameterNode()
+    assert [box.itemText(index) for index in range(box.count)] == ["Surface", "Skeleton", "Surface and skeleton"]
+    logic.stop()
+    settled(app, logic)
+
+    def isVisible(name: str) -> bool:
+        node = getattr(parameterNode, name)
+        return bool(node and node.GetDisplayNode().GetVisibility())
+
+    def look(isSurface: bool, isSkeleton: bool) -> None:
+        assert (isVisible("rightSurface"), isVisible("rightSkeleton")) == (isSurface, isSkeleton)
+
+    look(False, False)
+    seen = logic.frame
+    logic.showFrame(seen)
+    look(True, False)
+    landmarks = parameterNode.rightLandmarks.GetDisplayNode()
+    assert landmarks.GetVisibility() and landmarks.GetVisibility2D() and not landmarks.GetVisibility3D()
+    box.setCurrentIndex(1)
+    look(False, True)
+    assert landmarks.GetVisibility3D()
+    box.setCurrentIndex(2)
+    look(True, True)
+    assert parameterNode.rightSurface.GetDisplayNode().GetOpacity() < 1, "the skeleton can be seen"
+    box.setCurrentIndex(1)
+
+    # What is not shown is not moved, and stands where it should once it is shown.
+    before = parameterNode.rightSurface.GetPolyData().GetMTime()
+    moved = replace(seen.hands["Right"], cameraMm=seen.hands["Right"].cameraMm + 1000.0)
+    logic.showFrame(replace(seen, hands={"Right": moved}))
+    assert parameterNode.rightSurface.GetPolyData().GetMTime() == before
+    box.setCurrentIndex(0)
+    assert parameterNode.rightSurface.GetDisplayNode().GetOpacity() == 1
+    assert parameterNode.rightSurface.GetPolyData().GetMTime() > before
+    assert parameterNode.rightSurface.GetPolyData().GetBounds()[0] > 500
+    logic.showFrame(replace(seen, hands={}))
+    look(False, False)
+    box.setCurrentIndex(1)
+    look(False, False)
+
+
+def test_surface_is_cut_by_slices_and_keeps_the_colour_it_was_given(app, widget):
+    import slicer
+
+    goLive(app, widget)
+    logic = widget.logic
+    display = logic.getParameterNode().rightSurface.GetDisplayNode()
+    assert display.GetVisibility2D() and display.GetVisibility3D()
+    display.SetColor(0.2, 0.4, 0.6)
+    logic.stop()
+    settled(app, logic)
+    slicer.mrmlScene.Clear(0)
+    goLive(app, widget)
+    assert np.allclose(logic.getParameterNode().rightSurface.GetDisplayNode().GetColor(), (0.2, 0.4, 0.6), atol=0.01)
+
+
+def test_surface_can_be_cut_into_closed_lines(app, logic):
+    import vtk
+
+    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    polyData = logic.getParameterNode().rightSurface.GetPolyData()
+    cutter = vtk.vtkCutter()
+    cutter.SetInputData(polyData)
+    plane = vtk.vtkPlane()
+    plane.SetNormal(0, 1, 0)
+    cutter.SetCutFunction(plane)
+    openEnds = vtk.vtkFeatureEdges()
+    openEnds.SetInputData(polyData)
+    openEnds.BoundaryEdgesOn()
+    openEnds.NonManifoldEdgesOn()
+    openEnds.FeatureEdgesOff()
+    openEnds.ManifoldEdgesOff()
+    openEnds.Update()
+    assert openEnds.GetOutput().GetNumberOfCells() == 0, "the surface is closed"
+    bottom, top = polyData.GetBounds()[2:4]
+    for y in np.linspace(bottom + 5, top - 5, 10):
+        plane.SetOrigin(0, y, 0)
+        stripper = vtk.vtkStripper()
+        stripper.SetInputConnection(cutter.GetOutputPort())
+        stripper.Update()
+        lines = stripper.GetOutput()
+        assert lines.GetNumberOfLines() > 0
+        for index in range(lines.GetNumberOfCells()):
+            ids = lines.GetCell(index).GetPointIds()
+            assert ids.GetId(0) == ids.GetId(ids.GetNumberOfIds() - 1)
+
+
+def test_mesh_that_is_missing_is_told_in_one_sentence(app, widget, monkeypatch):
+    import LiveHand
+
+    monkeypatch.setattr(LiveHand, "MESH_FILE_NAME", "nowhere.npz")
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.ui.liveCheckBox.setChecked(True)
+    assert app.spin(lambda: "nowhere.npz cannot be read" in widget.ui.statusLabel.text, timeout=30)
+    settled(app, widget.logic)
+    assert not widget.ui.liveCheckBox.checked
+    assert "nowhere.npz cannot be read" in widget.ui.statusLabel.text
+
+
+@pytest.mark.parametrize("name", ["rightSurface", "rightSkeleton", "rightLandmarks", "cameraToRAS"])
 def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa: F811
     import slicer
 
+    from LiveHandLib.scene import Display
+
+    widget.logic.getParameterNode().display = Display.BOTH
     goLive(app, widget)
     parameterNode = widget.logic.getParameterNode()
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "somebody else's")
@@ -153,7 +264,9 @@ def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa
     start = len(tracked)
     assert app.spin(lambda: len(tracked) > start + 3, timeout=20)
     assert getattr(parameterNode, name) is not None
-    assert parameterNode.rightSkeleton.GetParentTransformNode() is parameterNode.cameraToRAS
+    for node in (parameterNode.rightSurface, parameterNode.rightSkeleton, parameterNode.rightLandmarks):
+        assert node.GetParentTransformNode() is parameterNode.cameraToRAS
+        assert node.GetDisplayNode().GetVisibility()
     assert len(nodesOfLiveHand()) == len({node.GetName() for node in nodesOfLiveHand()})
     assert other.GetScene()
 
@@ -201,6 +314,7 @@ def test_scene_saved_while_live_and_loaded_again(app, widget, tmp_path):
     assert widget.ui.numberOfHandsSpinBox.value == 2
     assert sorted(node.GetName() for node in nodesOfLiveHand()) == settledNodes
     assert parameterNode.rightLandmarks.GetNumberOfControlPoints() == 21
+    assert parameterNode.rightSurface.GetPolyData().GetNumberOfPoints() > 1000
     goLive(app, widget)
     assert sorted(node.GetName() for node in nodesOfLiveHand()) == settledNodes, "the saved nodes are used again"
 

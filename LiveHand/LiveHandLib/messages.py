@@ -22,6 +22,7 @@ def sentence(error: LiveHandError) -> str:
             "MediaPipe {version}, which another extension installed, reports on its use to Google: "
             "tick Live to be asked whether to use it."
         ),
+        "meshMissing": _("The mesh of the hand {path} cannot be read: reinstall LiveHand."),
         "modelMissing": _("The hand model {path} cannot be read: choose another one, or reinstall LiveHand."),
         "modelChanged": _(
             "The hand model {path} is not the file it should be (its SHA-256 differs): "

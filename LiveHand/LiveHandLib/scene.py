@@ -1,26 +1,97 @@
 """The hands as nodes of the MRML scene. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
+from enum import Enum
+from pathlib import Path
+
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from . import tracking
 from .geometry import CAMERA_TO_RAS
+from .surface import HandSurface
 
 JOINT_RADIUS_MM = 4.5
 BONE_RADIUS_MM = 2.5
-COLORS = {"Left": (0.35, 0.65, 0.95), "Right": (0.95, 0.70, 0.45)}
+SKIN_COLORS = {"Left": (0.80, 0.60, 0.50), "Right": (0.93, 0.71, 0.60)}
+SKIN_OPACITY_WITH_SKELETON = 0.5
+SKELETON_COLORS = {"Left": (0.35, 0.65, 0.95), "Right": (0.95, 0.70, 0.45)}
 
 
-class Skeleton:
-    """A surface of spheres at the joints and tubes along the bones whose points are moved, never made anew.
+class Display(Enum):
+    """How the hands are shown."""
 
-    VTK's own sources and filters would rebuild the surface for every picture. Here its topology is fixed, and
-    :meth:`update` writes into the arrays that VTK holds.
+    SURFACE = "surface"
+    SKELETON = "skeleton"
+    BOTH = "both"
 
-    :ivar polyData: the surface, in the frame and the unit of the landmarks it is given, mm.
+    def label(self) -> str:
+        """The name for the user."""
+        return {"surface": _("Surface"), "skeleton": _("Skeleton"), "both": _("Surface and skeleton")}[self.value]
+
+    def kinds(self) -> tuple[str, ...]:
+        """The model nodes that belong to it."""
+        return {"surface": ("Surface",), "skeleton": ("Skeleton",), "both": ("Surface", "Skeleton")}[self.value]
+
+
+class MovedPolyData:
+    """A surface whose points are moved, never made anew.
+
+    Its topology is fixed and its points and normals are written into the arrays that VTK holds, for VTK's own sources
+    and filters would rebuild the surface for every picture.
+
+    :param points: (n, 3) float32, the array to be written into.
+    :param normals: (n, 3) float32, likewise.
+    :param triangles: (m, 3) numbers of points.
+
+    :ivar polyData: the surface, in the frame and the unit of the points.
     """
+
+    def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> None:
+        self.polyData = vtk.vtkPolyData()
+        vtkPoints = vtk.vtkPoints()
+        vtkPoints.SetData(numpy_to_vtk(points))
+        self.polyData.SetPoints(vtkPoints)
+        vtkNormals = numpy_to_vtk(normals)
+        vtkNormals.SetName("Normals")
+        self.polyData.GetPointData().SetNormals(vtkNormals)
+        cells = vtk.vtkCellArray()
+        cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles.ravel(), np.int64), deep=True))
+        self.polyData.SetPolys(cells)
+
+    def modified(self) -> None:
+        """Tell VTK that the arrays have been written."""
+        self.polyData.GetPoints().GetData().Modified()
+        self.polyData.GetPoints().Modified()
+        self.polyData.GetPointData().GetNormals().Modified()
+        self.polyData.Modified()
+
+
+class Surface(MovedPolyData):
+    """The skin of a hand.
+
+    :param meshPath: see :class:`HandSurface`.
+    :param side: ``"Left"`` or ``"Right"``.
+    :raises LiveHandError: ``meshMissing``.
+    """
+
+    def __init__(self, meshPath: Path, side: str) -> None:
+        self._skin = HandSurface(meshPath, side)
+        MovedPolyData.__init__(self, self._skin.points, self._skin.normals, self._skin.triangles)
+
+    def update(self, landmarks: np.ndarray) -> None:
+        """Move the surface.
+
+        :param landmarks: (21, 3) in MediaPipe's order, mm.
+        """
+        self._skin.update(landmarks)
+        self.modified()
+
+
+class Skeleton(MovedPolyData):
+    """Spheres at the joints and tubes along the bones."""
 
     SIDES = 12
 
@@ -61,16 +132,7 @@ class Skeleton:
             [joint * len(spherePoints) + sphereTriangles for joint in range(joints)]
             + [jointsEnd + bone * 2 * self.SIDES + tubeTriangles for bone in range(len(self._bones))]
         )
-        self.polyData = vtk.vtkPolyData()
-        vtkPoints = vtk.vtkPoints()
-        vtkPoints.SetData(numpy_to_vtk(points))
-        self.polyData.SetPoints(vtkPoints)
-        vtkNormals = numpy_to_vtk(normals)
-        vtkNormals.SetName("Normals")
-        self.polyData.GetPointData().SetNormals(vtkNormals)
-        cells = vtk.vtkCellArray()
-        cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles.ravel(), np.int64), deep=True))
-        self.polyData.SetPolys(cells)
+        MovedPolyData.__init__(self, points, normals, triangles)
 
     def update(self, landmarks: np.ndarray) -> None:
         """Move the surface.
@@ -84,10 +146,7 @@ class Skeleton:
         ring = np.matmul(self._circle, _across(along))
         self._boneNormals[:] = ring[:, None]
         self._bonePoints[:] = ends[:, :, None, :] + BONE_RADIUS_MM * ring[:, None]
-        self.polyData.GetPoints().GetData().Modified()
-        self.polyData.GetPoints().Modified()
-        self.polyData.GetPointData().GetNormals().Modified()
-        self.polyData.Modified()
+        self.modified()
 
 
 def _across(along: np.ndarray) -> np.ndarray:
@@ -109,72 +168,113 @@ def _across(along: np.ndarray) -> np.ndarray:
 
 
 class HandNodes:
-    """One hand in the scene: a model node and a markups node under the transform node that all hands share.
+    """One hand in the scene: models and a markups node under the transform node that all hands share.
 
-    The nodes are standard ones, so everything else in Slicer works with them. The control points and the model's
-    points are in the camera's frame in mm; the transform node takes them to RAS.
+    The nodes are standard ones, so everything else in Slicer works with them. The control points and the models'
+    points are in the camera's frame in mm; the transform node takes them to RAS. Nodes are made when they are first
+    needed, and again when the user deleted one.
 
     :param side: ``"Left"`` or ``"Right"``.
-    :param model: a node to use again, for example from a saved scene, or None to make one.
-    :param landmarks: likewise.
-    :param transform: the node the two go under.
+    :param nodes: keeps the nodes, as the parameter node does, in ``cameraToRAS`` and ``left...`` or ``right...``
+        ``Landmarks``, ``Surface`` and ``Skeleton``; those that it has, for example from a saved scene, are used.
+    :param meshPath: the mesh of the surface.
+    :param color: the surface's, if it is made, RGB from 0 to 1.
     """
 
-    def __init__(
-        self,
-        side: str,
-        model: "slicer.vtkMRMLModelNode | None",
-        landmarks: "slicer.vtkMRMLMarkupsFiducialNode | None",
-        transform: "slicer.vtkMRMLLinearTransformNode",
-    ) -> None:
-        self._skeleton = Skeleton()
-        self.model = model or self._newModel(side)
-        self.model.SetAndObservePolyData(self._skeleton.polyData)
-        self.landmarks = landmarks or self._newLandmarks(side)
-        if self.landmarks.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
-            self._fillLandmarks()
-        for node in (self.model, self.landmarks):
-            if node.GetTransformNodeID() != transform.GetID():
-                node.SetAndObserveTransformNodeID(transform.GetID())
-            node.GetDisplayNode().SetVisibility(False)
-        self._visible = False
+    def __init__(self, side: str, nodes, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
+        self._side = side
+        self._nodes = nodes
+        self._meshPath = meshPath
+        self._color = color or SKIN_COLORS[side]
+        self._used: dict[str, slicer.vtkMRMLDisplayableNode] = {}
+        self._models: dict[str, Surface | Skeleton] = {}
+        self._shown: tuple[str, ...] = ()
+        self._display: Display | None = None
+        for kind in ("Landmarks", *Display.BOTH.kinds()):
+            node = getattr(nodes, self._name(kind))
+            if node and node.GetDisplayNode():
+                node.GetDisplayNode().SetVisibility(False)
 
-    def isInScene(self) -> bool:
-        """Whether the nodes are still there and hang together."""
-        nodes = (self.model, self.landmarks)
-        return all(node.GetScene() and node.GetTransformNodeID() and node.GetDisplayNode() for node in nodes)
-
-    def update(self, landmarks: np.ndarray | None) -> None:
+    def update(self, landmarks: np.ndarray | None, display: Display = Display.SURFACE) -> None:
         """Move the hand, or hide it.
 
         :param landmarks: (21, 3) in the camera's frame, mm; None when the hand is lost.
+        :param display: which models to show; the others are not moved.
+        :raises LiveHandError: ``meshMissing``.
         """
-        if landmarks is not None:
-            self._skeleton.update(landmarks)
-            slicer.util.updateMarkupsControlPointsFromArray(self.landmarks, landmarks)
+        shown = ("Landmarks", *display.kinds()) if landmarks is not None else ()
+        for kind in shown:
+            if not self._isReady(kind):
+                self._makeReady(kind)
+        if shown:
+            slicer.util.updateMarkupsControlPointsFromArray(self._used["Landmarks"], landmarks)
+            for kind in display.kinds():
+                self._models[kind].update(landmarks)
         # Only when it changes: what the user hides by hand while the hand is seen stays hidden.
-        visible = landmarks is not None
-        if visible != self._visible:
-            self._visible = visible
-            for node in (self.model, self.landmarks):
-                if node.GetDisplayNode():
-                    node.GetDisplayNode().SetVisibility(visible)
+        for kind in set(shown) ^ set(self._shown):
+            if self._used[kind].GetDisplayNode():
+                self._used[kind].GetDisplayNode().SetVisibility(kind in shown)
+        self._shown = shown
+        if shown and display != self._display:
+            self._arrange(display)
+            self._display = display
 
-    def _newModel(self, side: str) -> "slicer.vtkMRMLModelNode":
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"LiveHand {side} Skeleton")
+    def surfaceColor(self) -> tuple[float, float, float] | None:
+        """The surface's colour, RGB from 0 to 1; None if there is no surface."""
+        display = self._used["Surface"].GetDisplayNode() if "Surface" in self._used else None
+        return display.GetColor() if display else None
+
+    def _name(self, kind: str) -> str:
+        return f"{self._side.lower()}{kind}"
+
+    def _isReady(self, kind: str) -> bool:
+        node = self._used.get(kind)
+        return bool(node and node.GetScene() and node.GetTransformNodeID() and node.GetDisplayNode())
+
+    def _makeReady(self, kind: str) -> None:
+        if kind != "Landmarks" and kind not in self._models:
+            self._models[kind] = Skeleton() if kind == "Skeleton" else Surface(self._meshPath, self._side)
+        if not self._nodes.cameraToRAS:
+            self._nodes.cameraToRAS = newTransform()
+        node = getattr(self._nodes, self._name(kind))
+        if node is None:
+            node = self._newLandmarks() if kind == "Landmarks" else self._newModel(kind)
+            setattr(self._nodes, self._name(kind), node)
+        self._used[kind] = node
+        if kind != "Landmarks":
+            node.SetAndObservePolyData(self._models[kind].polyData)
+        elif node.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
+            _fillLandmarks(node)
+        node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
+        node.CreateDefaultDisplayNodes()
+        self._shown = tuple(other for other in self._shown if other != kind)
+        self._display = None
+
+    def _arrange(self, display: Display) -> None:
+        # With the skin alone, all that could be seen of the control points is what sticks out of it.
+        self._used["Landmarks"].GetDisplayNode().SetVisibility3D(display != Display.SURFACE)
+        if display != Display.SKELETON:
+            # The skeleton shines through, unless the user wants the skin otherwise.
+            skin = self._used["Surface"].GetDisplayNode()
+            if skin.GetOpacity() in (1.0, SKIN_OPACITY_WITH_SKELETON):
+                skin.SetOpacity(SKIN_OPACITY_WITH_SKELETON if display == Display.BOTH else 1.0)
+
+    def _newModel(self, kind: str) -> "slicer.vtkMRMLModelNode":
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"LiveHand {self._side} {kind}")
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
-        display.SetColor(COLORS[side])
-        display.SetSpecular(0.3)
-        display.SetPower(20)
+        display.SetColor(SKELETON_COLORS[self._side] if kind == "Skeleton" else self._color)
+        display.SetVisibility2D(True)
+        display.SetSpecular(0.3 if kind == "Skeleton" else 0.12)
+        display.SetPower(20 if kind == "Skeleton" else 12)
         return node
 
-    def _newLandmarks(self, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"LiveHand {side} Landmarks")
+    def _newLandmarks(self) -> "slicer.vtkMRMLMarkupsFiducialNode":
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"LiveHand {self._side} Landmarks")
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
-        display.SetColor(COLORS[side])
-        display.SetSelectedColor(COLORS[side])
+        display.SetColor(SKELETON_COLORS[self._side])
+        display.SetSelectedColor(SKELETON_COLORS[self._side])
         display.SetPointLabelsVisibility(False)
         display.SetPropertiesLabelVisibility(False)
         # The skeleton's joints stand where the glyphs would; theirs only have to be there in slice views.
@@ -183,15 +283,16 @@ class HandNodes:
         display.SetOccludedVisibility(False)
         return node
 
-    def _fillLandmarks(self) -> None:
-        modified = self.landmarks.StartModify()
-        self.landmarks.SetLocked(False)
-        self.landmarks.SetFixedNumberOfControlPoints(False)
-        self.landmarks.RemoveAllControlPoints()
-        for name in tracking.LANDMARK_NAMES:
-            self.landmarks.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
-        self.landmarks.SetLocked(True)  # they follow the hand, not the mouse
-        self.landmarks.EndModify(modified)
+
+def _fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
+    modified = node.StartModify()
+    node.SetLocked(False)
+    node.SetFixedNumberOfControlPoints(False)
+    node.RemoveAllControlPoints()
+    for name in tracking.LANDMARK_NAMES:
+        node.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
+    node.SetLocked(True)  # they follow the hand, not the mouse
+    node.EndModify(modified)
 
 
 def newTransform() -> "slicer.vtkMRMLLinearTransformNode":

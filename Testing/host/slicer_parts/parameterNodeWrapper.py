@@ -1,9 +1,11 @@
 """Typed access to the parameters of a vtkMRMLScriptedModuleNode, and their connection to widgets.
 
-The types are those a small module uses: int, float, str, bool, paths and MRML nodes, with validators in ``Annotated``.
+The types are those a small module uses: int, float, str, bool, enums, paths and MRML nodes, with validators in
+``Annotated``.
 As in Slicer, a wrong type or a value that a validator refuses raises, and so does a widget that doesn't suit its type.
 """
 
+import enum
 import pathlib
 import typing
 from typing import Annotated
@@ -186,6 +188,22 @@ class _PathParameter(_Parameter):
         return self.type()
 
 
+class _EnumParameter(_Parameter):
+    @property
+    def initial(self):
+        return next(iter(self.type))
+
+    def write(self, node, value):
+        for validator in self.validators:
+            validator.validate(value)
+        node.SetParameter(self.name, value.name)
+
+    def fromText(self, text):
+        if text not in self.type.__members__:
+            raise ValueError(f"Found {text!r} in parameter node but it is not a name in {self.type!r}")
+        return self.type[text]
+
+
 class _NodeParameter(_Parameter):
     """A node is a reference, which the scene keeps up to date; the empty text only tells that it was set."""
 
@@ -215,6 +233,8 @@ def _makeParameter(name, hint):
     kind = _parameterClasses.get(type_)
     if isinstance(type_, type) and issubclass(type_, pathlib.PurePath):
         kind = _PathParameter
+    elif isinstance(type_, type) and issubclass(type_, enum.Enum):
+        kind = _EnumParameter
     elif isinstance(type_, type) and issubclass(type_, slicer.vtkMRMLNode):
         kind = _NodeParameter
     if kind is None or (alternatives and kind is not _NodeParameter):
@@ -303,6 +323,24 @@ class _ComboBoxConnector(_Connector):
         self.widget.currentIndex = self.choices.index(value)
 
 
+class _EnumComboBoxConnector(_Connector):
+    signal = "currentIndexChanged"
+
+    def __init__(self, widget, parameter):
+        super().__init__(widget, parameter)
+        self.values = list(parameter.type)
+        label = getattr(parameter.type, "label", lambda value: value.name)
+        widget.clear()
+        for value in self.values:
+            widget.addItem(label(value))
+
+    def read(self):
+        return self.values[self.widget.currentIndex]
+
+    def write(self, value):
+        self.widget.currentIndex = self.values.index(value)
+
+
 class _LineEditConnector(_Connector):
     property, signal = "text", "textChanged"
 
@@ -331,6 +369,7 @@ _connectors = {
     (qt.QSlider, _NumberParameter): _NumberConnector,
     (qt.QLineEdit, _TextParameter): _LineEditConnector,
     (ctk.ctkPathLineEdit, _PathParameter): _PathConnector,
+    (qt.QComboBox, _EnumParameter): _EnumComboBoxConnector,
     (qt.QComboBox, _TextParameter): _ComboBoxConnector,
     (qt.QComboBox, _NumberParameter): _ComboBoxConnector,
     (qt.QComboBox, _BoolParameter): _ComboBoxConnector,

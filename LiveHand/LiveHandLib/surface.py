@@ -1,0 +1,200 @@
+"""The skin of a hand that follows 21 landmarks. Knows numpy, nothing of Qt or MRML."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .errors import LiveHandError
+
+MESH_FILE_NAME = "HandMesh.npz"
+
+_ELSEWHERE = (
+    [(0, 9, 0.17)]
+    + [(2, 3, 0.16), (4, 3, -0.20)]
+    + [entry for mcp in (5, 9, 13, 17) for entry in ((mcp, mcp + 1, 0.23), (mcp + 3, mcp + 2, -0.40))]
+)
+"""The landmarks that MediaPipe lays elsewhere than the mesh its joints: landmark, from there towards, how far of it.
+
+Measured by showing MediaPipe the mesh from 70 sides in each of five poses, from open hand to fist, and triangulating
+what it found: the wrist lies 15 mm towards the middle finger, the fingers' MCPs lie 10 mm and the thumb's 5 mm along
+the next phalanx, the tips 4 mm on.
+"""
+
+_PALM_GIVES_MM = 4.0
+_SHORTEST, _LONGEST = 0.75, 1.33
+_LARGEST_BENDS = np.radians([(0, 45, 70, 90), *4 * [(15, 90, 110, 90)]])
+"""How far a hand goes, whatever the landmarks are, in mm, as a ratio and in degrees from the open hand.
+
+The angles are the usual ranges of motion of the joints at the beginnings of the bones, measured from the mesh's rest.
+"""
+
+
+class HandSurface:
+    """A hand's skin, moved by linear blend skinning.
+
+    The palm follows the landmarks as a whole and gives a little. From there on each bone is turned against the one
+    before it by the smallest rotation that brings it into the landmarks' direction: so none is ever twisted against
+    the next, whether a finger is straight, bent or seen edge-on. Bones are as long as the landmarks say and as thick
+    as the hand is large. Where landmarks ask for what no hand does, it stays at the limit.
+
+    :param path: the mesh, see ``Testing/make_hand_mesh.py``.
+    :param side: ``"Right"``, or ``"Left"`` for its mirror image.
+    :raises LiveHandError: ``meshMissing`` when the mesh cannot be read.
+
+    :ivar points: (n, 3) float32, mm, in the landmarks' frame; always the same array.
+    :ivar normals: (n, 3) float32 unit vectors, outwards; always the same array.
+    :ivar triangles: (m, 3) numbers of points, anticlockwise seen from outside.
+    """
+
+    def __init__(self, path: str | Path, side: str = "Right") -> None:
+        try:
+            with np.load(path) as mesh:
+                points, triangles = mesh["points"], mesh["triangles"]
+                weights, joints = mesh["weights"], mesh["joints"]
+        except Exception as error:  # numpy's, zipfile's and the system's, whatever is wrong with the file
+            raise LiveHandError("meshMissing", path=str(path)) from error
+        if side == "Left":
+            points, joints, triangles = points * (-1, 1, 1), joints * (-1, 1, 1), triangles[:, ::-1]
+        self.triangles = triangles
+
+        self._toJoints = _jointsFromLandmarks(joints)
+        landmarks = landmarksOfJoints(joints)
+        joints = self._joints = (self._toJoints @ landmarks).reshape(5, 5, 3)
+        bones = np.diff(joints, axis=1)
+        self._lengths = np.linalg.norm(bones, axis=2)
+        self._directions = bones / self._lengths[..., None]
+        # A bone without a length goes straight on, one that comes straight back bends to the palm's side.
+        self._doubt = 1e-3 * (self._directions + np.array([0.0, 0.0, -0.1]))
+        self._palm = joints[:, :2] - joints[:, :2].mean(axis=(0, 1))
+
+        # Points and normals are sums of rows of the bones' motions, (4, 3) each with the displacement as last row.
+        rows = np.insert(points, 3, 1.0, axis=1), np.insert(vertexNormals(points, triangles), 3, 0.0, axis=1)
+        shares = [weights[:, :, None] * row[:, None, :] for row in rows]
+        self._shares = np.concatenate(shares).reshape(2 * len(points), -1).astype(np.float32)
+        self._motions = np.zeros((5, 4, 4, 3), np.float32)
+        self._turns = np.zeros((5, 4, 3, 3))
+        self._skin = np.zeros((2 * len(points), 3), np.float32)
+        self.points, self.normals = np.split(self._skin, 2)
+        self.update(landmarks)
+
+    def update(self, landmarks: np.ndarray) -> None:
+        """Move the skin.
+
+        :param landmarks: (21, 3) in MediaPipe's order, mm, finite; whatever they are, it stays a hand.
+        """
+        joints = (self._toJoints @ landmarks).reshape(5, 5, 3)
+        size = _lengths(joints[:, 1:] - joints[:, :-1]).sum() / self._lengths.sum()
+
+        palm = joints[:, :2]
+        turn = _bestRotation(palm.reshape(10, 3).T @ self._palm.reshape(10, 3))
+        fitted = palm.mean(axis=(0, 1)) + size * (self._palm @ turn.T)
+        off = palm - fitted
+        palm[:] = fitted + off * np.minimum(1.0, size * _PALM_GIVES_MM / (_lengths(off) + 1e-9))[..., None]
+
+        bones = joints[:, 1:] - joints[:, :-1]
+        stretches = _lengths(bones) / self._lengths
+        stretches[:, 1:] = stretches[:, 1:].clip(size * _SHORTEST, size * _LONGEST)
+        # The thumb's first bone is the wrist, which goes with the palm.
+        bones[0, 0], stretches[0, 0] = turn @ self._directions[0, 0], size
+        turns, before = self._turns, turn
+        for bone in range(4):
+            seen = (bones[:, bone, None] @ before)[:, 0] + self._doubt[:, bone]
+            before = turns[:, bone] = before @ _smallestRotations(
+                self._directions[:, bone], seen, _LARGEST_BENDS[:, bone]
+            )
+
+        along = (turns @ self._directions[..., None])[..., 0]
+        reaches = (stretches * self._lengths)[:, 1:, None] * along[:, 1:]
+        joints[:, 2:] = joints[:, 1:2] + reaches.cumsum(axis=1)
+        # Across a bone everything is as thick as the hand is large, along it as long as the bone.
+        motions = size * turns.swapaxes(2, 3)
+        motions += self._directions[..., None] * ((stretches - size)[..., None] * along)[..., None, :]
+        self._motions[:, :, :3] = motions
+        self._motions[:, :, 3] = joints[:, :4] - (self._joints[:, :4, None] @ motions)[:, :, 0]
+        np.matmul(self._shares, self._motions.reshape(-1, 3), out=self._skin)
+        self.normals /= (_lengths(self.normals) + 1e-12)[:, None]
+
+
+def landmarksOfJoints(joints: np.ndarray) -> np.ndarray:
+    """Where MediaPipe lays its landmarks on a hand whose joints are known.
+
+    :param joints: (5, 5, 3) joints of the mesh: for the thumb wrist, CMC, MCP, IP and tip, for the other fingers the
+        base of the metacarpal, MCP, PIP, DIP and tip.
+    :returns: (21, 3) in the same unit and frame.
+    """
+    return _landmarksFromJoints() @ np.concatenate([joints[0, :1], joints[:, 1:].reshape(20, 3)])
+
+
+def vertexNormals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals of a surface at its points.
+
+    :param points: (n, 3).
+    :param triangles: (m, 3) numbers of points.
+    :returns: (n, 3): the mean of the triangles' around each point, each counting by its area.
+    """
+    corners = points[triangles]
+    areas = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros(points.shape)
+    np.add.at(normals, triangles, areas[:, None])
+    return normals / (_lengths(normals) + 1e-12)[:, None]
+
+
+def _landmarksFromJoints() -> np.ndarray:
+    """The (21, 21) matrix that takes the joints that have landmarks, in the landmarks' order, to these."""
+    weights = np.eye(21)
+    for landmark, towards, fraction in _ELSEWHERE:
+        weights[landmark, [landmark, towards]] += -fraction, fraction
+    return weights
+
+
+def _jointsFromLandmarks(joints: np.ndarray) -> np.ndarray:
+    """The (25, 21) matrix that takes landmarks to joints. The bases of metacarpals have no landmark: they keep
+    their place between the wrist and the outer MCPs.
+
+    :param joints: (5, 5, 3) at rest.
+    """
+    weights = np.zeros((5, 5, 21))
+    weights[:, 1:, 1:] = np.eye(20).reshape(5, 4, 20)
+    weights[0, 0, 0] = 1.0
+    wrist, index, pinky = joints[0, 0], joints[1, 1], joints[4, 1]
+    sides = np.stack([index - wrist, pinky - wrist], axis=1)
+    for finger in range(1, 5):
+        shares = np.linalg.pinv(sides) @ (joints[finger, 0] - wrist)
+        weights[finger, 0, [0, 5, 17]] = 1.0 - shares.sum(), *shares
+    return weights.reshape(25, 21) @ np.linalg.inv(_landmarksFromJoints())
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+
+
+def _bestRotation(covariance: np.ndarray) -> np.ndarray:
+    """The rotation that brings vectors nearest to others (Kabsch, A solution for the best rotation to relate two
+    sets of vectors, Acta Crystallographica A32, 1976).
+
+    :param covariance: (3, 3) sum of the products of the others, as columns, with the vectors, as rows.
+    """
+    left, _singular, right = np.linalg.svd(covariance)
+    left[:, 2] *= np.linalg.det(left) * np.linalg.det(right)
+    return left @ right
+
+
+def _smallestRotations(start: np.ndarray, end: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """The rotations by the smallest angle that bring some vectors into the direction of others.
+
+    :param start: (n, 3) unit vectors.
+    :param end: (n, 3), of any length and not straight back.
+    :param largest: (n) how far to turn at most, radians.
+    :returns: (n, 3, 3).
+    """
+    along = np.einsum("ni,ni->n", start, end)
+    across = end - along[:, None] * start
+    sideways = _lengths(across)
+    across /= (sideways + 1e-12)[:, None]
+    angles = np.minimum(np.arctan2(sideways, along), largest)[:, None, None]
+    # In the plane of the two directions the rotation is by the angle, at right angles to it nothing moves.
+    start, across = start[:, :, None], across[:, :, None]
+    startT, acrossT = start.swapaxes(1, 2), across.swapaxes(1, 2)
+    rotations = (np.cos(angles) - 1.0) * (start * startT + across * acrossT)
+    rotations += np.sin(angles) * (across * startT - start * acrossT)
+    return rotations + np.eye(3)
