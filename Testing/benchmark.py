@@ -97,10 +97,14 @@ def detections(clip: str, pace: float | None, hands: int = 1):
         for image, number, timestamp, available in frames(clip, pace):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
             result = landmarker.detect_for_video(picture, timestamp)
-            yield number, available, [
-                1000.0 * np.array([(point.x, point.y, point.z) for point in landmarks])
-                for landmarks in result.hand_world_landmarks
-            ]
+            yield (
+                number,
+                available,
+                [
+                    1000.0 * np.array([(point.x, point.y, point.z) for point in landmarks])
+                    for landmarks in result.hand_world_landmarks
+                ],
+            )
 
 
 def plain(clip: str, pace: float | None) -> dict:

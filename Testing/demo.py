@@ -139,9 +139,9 @@ class Recorder:
         if not most:
             return None
         middle = len(self.frames) / 2
-        return min(
-            (abs(index - middle), index) for index, frame in enumerate(self.frames) if len(frame.hands) == most
-        )[1]
+        return min((abs(index - middle), index) for index, frame in enumerate(self.frames) if len(frame.hands) == most)[
+            1
+        ]
 
 
 def lookAtHands(view, parameterNode) -> None:

@@ -220,12 +220,14 @@ class HandCamera:
         (fx, skew, cx), (_, fy, cy) = np.asarray(self.matrix)[:2]
         width, height = self.size
         depth = far - near
-        return np.array([
-            [2 * fx / width, -2 * skew / width, 1 - 2 * (cx + 0.5) / width, 0],
-            [0, 2 * fy / height, 2 * (cy + 0.5) / height - 1, 0],
-            [0, 0, -(far + near) / depth, -2 * far * near / depth],
-            [0, 0, -1, 0],
-        ])
+        return np.array(
+            [
+                [2 * fx / width, -2 * skew / width, 1 - 2 * (cx + 0.5) / width, 0],
+                [0, 2 * fy / height, 2 * (cy + 0.5) / height - 1, 0],
+                [0, 0, -(far + near) / depth, -2 * far * near / depth],
+                [0, 0, -1, 0],
+            ]
+        )
 
 
 class HandRenderer:

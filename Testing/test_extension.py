@@ -90,6 +90,8 @@ def imports(path) -> set[str]:
         ("errors", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("turns", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
+        ("pose", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
+        ("smoothing", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("board", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("calibration", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),

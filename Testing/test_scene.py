@@ -41,7 +41,8 @@ def test_landmarks_are_where_the_worker_says_and_the_models_around_them(app, log
     parameterNode = logic.getParameterNode()
     cameraMm = logic.frame.hands["Right"].cameraMm
     ras = slicer.util.arrayFromMarkupsControlPoints(parameterNode.rightLandmarks, world=True)
-    assert np.allclose(ras, cameraMm @ CAMERA_TO_RAS[:3, :3].T, atol=1e-3)
+    toRAS = CAMERA_TO_RAS["owner"]
+    assert np.allclose(ras, cameraMm @ toRAS[:3, :3].T + toRAS[:3, 3], atol=1e-3)
     for node, furthest in ((parameterNode.rightSkeleton, 5), (parameterNode.rightSurface, 20)):
         points = slicer.util.arrayFromModelPoints(node)
         distances = np.linalg.norm(points[:, None] - cameraMm[None], axis=2)

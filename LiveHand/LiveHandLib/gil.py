@@ -105,9 +105,7 @@ class GilLender:
         self._timer.timeout.connect(self._onTimeout)
         qt.QApplication.instance().connect("aboutToQuit()", self._onAboutToQuit)
 
-    def start(
-        self, function: Callable[[], None], stop: Callable[[], None], onFinished: Callable[[], None]
-    ) -> object:
+    def start(self, function: Callable[[], None], stop: Callable[[], None], onFinished: Callable[[], None]) -> object:
         """Run a function in a thread.
 
         :param function: must not raise and must wrap its long calls in ``turns.away``.

@@ -298,5 +298,5 @@ def _fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
 def newTransform() -> "slicer.vtkMRMLLinearTransformNode":
     """The transform node from the camera's frame to RAS that all hands go under, with its default matrix."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "LiveHand Camera to RAS")
-    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(CAMERA_TO_RAS))
+    node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(CAMERA_TO_RAS["owner"]))
     return node

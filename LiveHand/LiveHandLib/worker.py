@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import qt
 
-from . import calibration, camera, geometry, tracking
+from . import calibration, camera, intrinsics, pose, tracking
 from .board import Board
 from .errors import LiveHandError
 from .gil import lender
 from .identity import HandIdentity
+from .smoothing import OneEuro
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -28,6 +29,9 @@ class Settings:
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
     :ivar mirrored: the source's pictures are mirrored.
+    :ivar palmWidthMm: from the index finger's to the little finger's knuckle, mm; see :class:`pose.HandPose`.
+    :ivar smoothingMs: how far a slow hand may stay behind, ms; see :class:`smoothing.OneEuro`.
+    :ivar calibrations: what is known of the camera, at any resolution; see :func:`intrinsics.choose`.
     :ivar board: look for views of this board instead of hands, and calibrate the camera from them.
     """
 
@@ -37,6 +41,9 @@ class Settings:
     numberOfHands: int = 1
     everyFrame: bool = False
     mirrored: bool = False
+    palmWidthMm: float = pose.DEFAULT_PALM_WIDTH_MM
+    smoothingMs: float = 0.0
+    calibrations: tuple[intrinsics.Intrinsics, ...] = ()
     board: Board | None = None
 
 
@@ -45,9 +52,11 @@ class TrackedHand(tracking.Hand):
     """A hand and its place.
 
     :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
+    :ivar deviationsMm: (21,) standard deviation of each one's distance from where it truly is, mm.
     """
 
     cameraMm: np.ndarray
+    deviationsMm: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,37 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.handled.set()
+
+
+class _Placer:
+    """Gives the hands of a stream their places in the camera's frame."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._calibrations = settings.calibrations
+        self._intrinsics: intrinsics.Intrinsics | None = None
+        self._poses = {side: pose.HandPose(settings.palmWidthMm) for side in tracking.HANDEDNESSES}
+        self._filters = {side: OneEuro(settings.smoothingMs) for side in tracking.HANDEDNESSES}
+
+    def trackedFrame(
+        self, frame: camera.Frame, hands: dict[str, tracking.Hand], identity: HandIdentity
+    ) -> TrackedFrame:
+        height, width = frame.image.shape[:2]
+        if not self._intrinsics or self._intrinsics.imageSize != (width, height):
+            self._intrinsics = intrinsics.choose(self._calibrations, (width, height))
+        sides = {}
+        for side, hand in hands.items():
+            handPose, smooth = self._poses[side], self._filters[side]
+            if identity.isNew(side):
+                handPose.reset()
+                smooth.reset()
+            cameraMm, deviationsMm = handPose.update(
+                self._intrinsics.normalized(hand.imagePx),
+                hand.depthPx / self._intrinsics.matrix[0, 0],
+                frame.timestampMs,
+            )
+            cameraMm = smooth.update(cameraMm, frame.timestampMs)
+            sides[side] = TrackedHand(**vars(hand), cameraMm=cameraMm, deviationsMm=deviationsMm)
+        return TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), sides)
 
 
 class TrackingWorker(qt.QObject):
@@ -287,11 +327,12 @@ class TrackingWorker(qt.QObject):
         settings = job.settings
         model = tracking.loadModel(settings.modelPath, settings.modelSha256)
         identity = HandIdentity()
+        placer = _Placer(settings)
         with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
 
             def look(frame: camera.Frame) -> tuple[TrackedFrame, bool, bool]:
                 hands = identity.assign(tracker.detect(frame.image, frame.timestampMs), frame.timestampMs)
-                return self._trackedFrame(frame, hands), bool(hands), False
+                return placer.trackedFrame(frame, hands, identity), bool(hands), False
 
             yield look
 
@@ -307,18 +348,6 @@ class TrackingWorker(qt.QObject):
             yield look
         if not job.stop.is_set():
             tell("_onCalibrated", collector.calibrate())
-
-    @staticmethod
-    def _trackedFrame(frame: camera.Frame, hands: dict[str, tracking.Hand]) -> TrackedFrame:
-        height, width = frame.image.shape[:2]
-        sides = {
-            side: TrackedHand(
-                **vars(hand),
-                cameraMm=geometry.placeInCameraFrame(hand.imagePx, hand.worldMm, (width, height)),
-            )
-            for side, hand in hands.items()
-        }
-        return TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), sides)
 
 
 class CameraFinder(qt.QObject):
