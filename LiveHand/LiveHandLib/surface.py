@@ -22,10 +22,11 @@ the next phalanx, the tips 4 mm on.
 
 _PALM_GIVES_MM = 4.0
 _SHORTEST, _LONGEST = 0.75, 1.33
-_LARGEST_BENDS = np.radians([(0, 45, 70, 90), *4 * [(15, 90, 110, 90)]])
-"""How far a hand goes, whatever the landmarks are, in mm, as a ratio and in degrees from the open hand.
+_LARGEST_BENDS = np.radians([(45, 70, 90), *4 * [(90, 110, 90)]])
+"""How far a hand goes, whatever the landmarks are: in mm, as a ratio, and in degrees from the mesh's open hand.
 
-The angles are the usual ranges of motion of the joints at the beginnings of the bones, measured from the mesh's rest.
+The angles are those of the thumb's CMC, MCP and IP and of the fingers' MCP, PIP and DIP, about what the joints' usual
+ranges of motion are.
 """
 
 
@@ -93,22 +94,22 @@ class HandSurface:
 
         bones = joints[:, 1:] - joints[:, :-1]
         stretches = _lengths(bones) / self._lengths
-        stretches[:, 1:] = stretches[:, 1:].clip(size * _SHORTEST, size * _LONGEST)
-        # The thumb's first bone is the wrist, which goes with the palm.
-        bones[0, 0], stretches[0, 0] = turn @ self._directions[0, 0], size
-        turns, before = self._turns, turn
-        for bone in range(4):
+        np.clip(stretches, size * _SHORTEST, size * _LONGEST, out=stretches)
+        turns = self._turns
+        turns[:, 0] = turn
+        for bone in (1, 2, 3):
+            before = turns[:, bone - 1]
             seen = (bones[:, bone, None] @ before)[:, 0] + self._doubt[:, bone]
-            before = turns[:, bone] = before @ _smallestRotations(
-                self._directions[:, bone], seen, _LARGEST_BENDS[:, bone]
-            )
+            turns[:, bone] = before @ _smallestRotations(self._directions[:, bone], seen, _LARGEST_BENDS[:, bone - 1])
 
         along = (turns @ self._directions[..., None])[..., 0]
-        reaches = (stretches * self._lengths)[:, 1:, None] * along[:, 1:]
-        joints[:, 2:] = joints[:, 1:2] + reaches.cumsum(axis=1)
+        reaches = stretches[..., None] * along
+        reaches[1:, 0] = bones[1:, 0] / self._lengths[1:, :1]  # the metacarpals are where the palm is
+        reaches[0, 0] = size * along[0, 0]  # the thumb's first bone is the wrist
+        joints[:, 2:] = joints[:, 1:2] + (self._lengths[:, 1:, None] * reaches[:, 1:]).cumsum(axis=1)
         # Across a bone everything is as thick as the hand is large, along it as long as the bone.
         motions = size * turns.swapaxes(2, 3)
-        motions += self._directions[..., None] * ((stretches - size)[..., None] * along)[..., None, :]
+        motions += self._directions[..., None] * (reaches - size * along)[..., None, :]
         self._motions[:, :, :3] = motions
         self._motions[:, :, 3] = joints[:, :4] - (self._joints[:, :4, None] @ motions)[:, :, 0]
         np.matmul(self._shares, self._motions.reshape(-1, 3), out=self._skin)
