@@ -265,6 +265,7 @@ class HandNodes:
         display = node.GetDisplayNode()
         display.SetColor(SKELETON_COLORS[self._side] if kind == "Skeleton" else self._color)
         display.SetVisibility2D(True)
+        display.SetSliceIntersectionThickness(2)
         display.SetSpecular(0.3 if kind == "Skeleton" else 0.12)
         display.SetPower(20 if kind == "Skeleton" else 12)
         return node
