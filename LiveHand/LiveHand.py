@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Annotated
 
+import numpy as np
 import qt
 import slicer
 import vtk
@@ -20,10 +21,11 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LiveHandLib import packages, scene, tracking, worker
+from LiveHandLib import packages, preview, scene, tracking, worker
 from LiveHandLib.camera import Camera
+from LiveHandLib.cameraslice import CameraSlice
 from LiveHandLib.errors import LiveHandError
-from LiveHandLib.messages import sentence
+from LiveHandLib.messages import hintSentence, sentence
 from LiveHandLib.surface import MESH_FILE_NAME
 
 #
@@ -63,6 +65,7 @@ class LiveHandParameterNode:
     source - Where the pictures come from: "camera:<index>:<name>", the path of a video or picture file, or nothing.
     numberOfHands - How many hands to look for.
     mirrored - The source shows what is before it as a mirror does.
+    showInSliceView - Show the camera's picture in the red slice view.
     everyFrame - Look at every picture of a file instead of playing it at its own pace.
     modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
     modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
@@ -76,6 +79,7 @@ class LiveHandParameterNode:
     source: str = ""
     numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
     mirrored: bool = False
+    showInSliceView: bool = False
     everyFrame: bool = False
     modelPath: str = ""
     modelSha256: str = ""
@@ -123,6 +127,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.worker.failed.connect(self.onFailed)
         self.logic.worker.ended.connect(self.onEnded)
         self.logic.worker.statistics.connect(self.onStatistics)
+        self.logic.worker.picture.connect(self.onPicture)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -131,6 +136,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.refreshButton.connect("clicked(bool)", self.onRefreshButton)
         self.ui.sourceComboBox.connect("activated(int)", self.onSourceActivated)
         self.ui.liveCheckBox.connect("toggled(bool)", self.onLiveToggled)
+        self.ui.previewCollapsibleButton.connect("contentsCollapsed(bool)", self.onPreviewCollapsed)
         self.ui.centerViewButton.connect("clicked(bool)", self.onCenterViewButton)
         self.ui.modelButton.connect("clicked(bool)", self.onModelButton)
         self.ui.modelResetButton.connect("clicked(bool)", self.onModelResetButton)
@@ -306,9 +312,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         box.setChecked(state in (worker.STARTING, worker.LIVE))
         box.blockSignals(blocked)
         if state == worker.STARTING:
+            self.updatePreview()
             self.showMessage(_("Opening the camera..."))
         elif state in (worker.STOPPING, worker.OFF) and not self._isError and not self._isEnded:
             self.showMessage("")
+        if state in (worker.STARTING, worker.OFF) and not self._isEnded:
+            self.ui.hintLabel.setText("")
+            self.ui.previewLabel.clear()
 
     def onFailed(self, error: LiveHandError) -> None:
         """Tell the user in one sentence."""
@@ -325,6 +335,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show how it goes."""
         if self.logic.worker.state != worker.LIVE:
             return
+        self.updatePreview()  # in case the panel was hidden or shown in a way that nobody tells of
+        self.ui.hintLabel.setText(hintSentence(statistics.hint))
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}
         seen = ", ".join(f"{names[side]} ({hand.score:.0%})" for side, hand in sorted(hands.items()))
@@ -338,6 +350,29 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Write into the status line."""
         self._isError, self._isEnded = isError, isEnded
         self.ui.statusLabel.setText(("⚠ " if isError else "") + text)
+
+    # Preview
+
+    def onPreviewCollapsed(self, collapsed: bool) -> None:
+        """Called when the user opens or closes the preview."""
+        self.updatePreview()
+
+    def updatePreview(self) -> None:
+        """Have pictures sent while there is somebody to see them."""
+        self.logic.setPreview(self.ui.previewLabel.visible)
+
+    def onPicture(self, picture: np.ndarray) -> None:
+        """Show what the camera sees."""
+        label = self.ui.previewLabel
+        height, width = picture.shape[:2]
+        # Of all ways of getting pixels into PythonQt's QImage the fastest, and the only one with rows of any length.
+        image = qt.QImage(width, height, qt.QImage.Format_RGB888)
+        rows = np.frombuffer(image.bits(), np.uint8).reshape(height, image.bytesPerLine())
+        rows[:, : 3 * width] = picture.reshape(height, 3 * width)
+        pixmap = qt.QPixmap.fromImage(image)
+        if width > preview.PANEL_SIZE[0] or height > preview.PANEL_SIZE[1]:
+            pixmap = pixmap.scaled(*preview.PANEL_SIZE, qt.Qt.KeepAspectRatio)
+        label.setPixmap(pixmap)
 
     def onCenterViewButton(self) -> None:
         """Bring what is shown to the middle of the 3D views."""
@@ -392,12 +427,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hands: dict[str, scene.HandNodes] = {}
         self._shownHands: dict[str, worker.TrackedHand] = {}
         self._shownDisplay = scene.Display.SURFACE
+        self._cameraSlice = CameraSlice()
+        self._hasPreview = False
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self._settings: worker.Settings | None = None
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
         self.worker.stateChanged.connect(self._onStateChanged)
         self.worker.ended.connect(self._onEnded)
+        self.worker.picture.connect(self._showPicture)
         self._hasEnded = False
         self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
         slicer.app.connect("aboutToQuit()", self.close)
@@ -410,6 +448,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.worker.close()
             self.worker = None
             self._showHands({})
+            self._cameraSlice.remove()
             self._rememberColors()
 
     def getParameterNode(self) -> LiveHandParameterNode:
@@ -456,6 +495,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._refuse(LiveHandError("consentNeeded", version=version))
         else:
             self._settings = settings
+            self._updatePictures()
             self.worker.start(settings)
 
     def stop(self) -> None:
@@ -464,10 +504,19 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def followParameterNode(self) -> None:
         """Track and show what the parameter node asks for now, as far as it is something else than before."""
+        self._updatePictures()
         if self.worker.state in (worker.STARTING, worker.LIVE) and self._settings != self._settingsFromParameterNode():
             self.start()
         if self._shownDisplay != self.getParameterNode().display:
             self._showHands(self._shownHands)
+
+    def setPreview(self, isSeen: bool) -> None:
+        """Have ``worker.picture`` tell what the camera sees, or not; what is not told costs nothing.
+
+        :param isSeen: whether somebody looks at it.
+        """
+        self._hasPreview = isSeen
+        self._updatePictures()
 
     def latencyMs(self) -> float:
         """Time from a picture being there to the nodes being moved, ms, median over the last 30 pictures."""
@@ -527,6 +576,17 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             if color:
                 slicer.app.userSettings().setValue(f"LiveHand/{side}Color", qt.QColor.fromRgbF(*color).name())
 
+    def _updatePictures(self) -> None:
+        if self.getParameterNode().showInSliceView:
+            self.worker.pictureSize = preview.SLICE_SIZE
+        else:
+            self.worker.pictureSize = preview.PANEL_SIZE if self._hasPreview else None
+            self._cameraSlice.remove()
+
+    def _showPicture(self, picture: np.ndarray) -> None:
+        if self.worker.pictureSize == preview.SLICE_SIZE:
+            self._cameraSlice.update(picture)
+
     # Internals
 
     def _settingsFromParameterNode(self) -> worker.Settings:
@@ -553,11 +613,13 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         # camera that is off it would only look as if it were live.
         if state == worker.OFF and not self._hasEnded:
             self._showHands({})
+            self._cameraSlice.remove()
         if state == worker.OFF:
             self._rememberColors()
 
     def _onSceneStartClose(self, caller, event) -> None:
         self.worker.stop()
+        self._cameraSlice.remove()
         self._rememberColors()
         self._hands.clear()
         self._shownHands = {}

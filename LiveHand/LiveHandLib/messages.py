@@ -95,3 +95,14 @@ def sentence(error: LiveHandError) -> str:
         return sentences[error.reason].format(**error.details)
     except KeyError:
         return sentences["internal"].format(detail=str(error))
+
+
+def hintSentence(hint: str) -> str:
+    """The sentence for a hint of :func:`hints.hint`, in the user's language; empty if there is none."""
+    sentences = {
+        "": "",
+        "dark": _("The picture is dark: turn on a light, best from the front."),
+        "outside": _("The hand is partly out of view: move it to the middle."),
+        "small": _("The hand is small in the picture: come closer."),
+    }
+    return sentences[hint]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import qt
 
-from . import calibration, camera, intrinsics, pose, tracking
+from . import calibration, camera, hints, intrinsics, pose, preview, tracking
 from .board import Board
 from .errors import LiveHandError
 from .gil import lender
@@ -85,12 +85,14 @@ class Statistics:
     :ivar framesTracked: pictures in which a hand, or the board, was found.
     :ivar framesDropped: pictures passed over because a newer one was there.
     :ivar framesPerSecond: pictures looked at a second, over about the last second.
+    :ivar hint: what the user could do better, from the last picture; see :func:`hints.hint`.
     """
 
     framesRead: int = 0
     framesTracked: int = 0
     framesDropped: int = 0
     framesPerSecond: float = 0.0
+    hint: str = ""
 
 
 @dataclass
@@ -151,6 +153,11 @@ class TrackingWorker(qt.QObject):
     - ``failed(LiveHandError)``: why Live goes off, if not because it was asked to.
     - ``ended()``: the file has been played to its end; Live goes off.
     - ``statistics(Statistics)``: about twice a second and once at the end.
+    - ``picture(numpy.ndarray)``: what the camera sees, as :func:`preview.mirrored` draws it, if
+      :attr:`pictureSize` asks for it; up to 16 times a second.
+
+    :ivar pictureSize: width and height into which pictures have to fit, px; None to have none, at no cost. May be
+        set at any time.
     """
 
     tracked = qt.Signal(object)
@@ -160,15 +167,18 @@ class TrackingWorker(qt.QObject):
     failed = qt.Signal(object)
     ended = qt.Signal()
     statistics = qt.Signal(object)
+    picture = qt.Signal(object)
 
     _arrived = qt.Signal(object)  # from the worker's thread; (job, name of a method, arguments)
 
     STATISTICS_EVERY_S = 0.5
+    PICTURE_EVERY_S = 0.06  # a little less than what two pictures of a camera with 30 a second take
 
     def __init__(self) -> None:
         qt.QObject.__init__(self)
         self.state = OFF
         self.lastStatistics = Statistics()
+        self.pictureSize: tuple[int, int] | None = None
         self._job: _Job | None = None
         self._next: Settings | None = None
         self._arrived.connect(self._onArrived)
@@ -214,11 +224,13 @@ class TrackingWorker(qt.QObject):
 
     # In the GUI thread, on behalf of the worker's
 
+    _ONLY_WHILE_LIVE = ("_onLive", "_onLooked", "_onPicture", "_onCalibrated")
+
     def _onArrived(self, message: tuple) -> None:
         job, name, *arguments = message
         try:
             # What was on its way when Live went off is of no interest any more; failures and figures are.
-            if job is self._job and not (job.stop.is_set() and name in ("_onLooked", "_onLive", "_onCalibrated")):
+            if job is self._job and not (job.stop.is_set() and name in self._ONLY_WHILE_LIVE):
                 getattr(self, name)(*arguments)
         finally:
             if name == "_onLooked":
@@ -230,6 +242,9 @@ class TrackingWorker(qt.QObject):
 
     def _onLooked(self, result: "TrackedFrame | calibration.Progress") -> None:
         (self.tracked if isinstance(result, TrackedFrame) else self.calibrating).emit(result)
+
+    def _onPicture(self, picture: np.ndarray) -> None:
+        self.picture.emit(picture)
 
     def _onCalibrated(self, result: calibration.Calibration) -> None:
         self.calibrated.emit(result)
@@ -283,10 +298,13 @@ class TrackingWorker(qt.QObject):
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
         seen = found = 0
         times: deque[float] = deque()
+        image = result = None
+        nextPicture = 0.0
 
         def report() -> None:
             rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-            tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate))
+            hint = hints.hint(image, result.hands.values()) if isinstance(result, TrackedFrame) else ""
+            tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate, hint))
 
         try:
             with (self._boardLook if settings.board else self._handLook)(job, tell) as look:
@@ -295,6 +313,7 @@ class TrackingWorker(qt.QObject):
                     frame = reader.next(0.1)
                     if frame is None:
                         continue
+                    image = frame.image
                     result, hasFound, isLast = look(frame)
                     while not job.handled.is_set() and not job.stop.is_set():
                         with turns.waiting("handled"):
@@ -309,6 +328,10 @@ class TrackingWorker(qt.QObject):
                     times.append(now)
                     while times[0] < now - 1.0:
                         times.popleft()
+                    size = self.pictureSize
+                    if size and now >= nextPicture and isinstance(result, TrackedFrame):
+                        nextPicture = now + self.PICTURE_EVERY_S
+                        tell("_onPicture", preview.mirrored(image, result.hands, size))
                     if now >= nextReport:
                         nextReport = now + self.STATISTICS_EVERY_S
                         report()

@@ -1,0 +1,45 @@
+"""What the camera sees, small and with the hands drawn over it. Knows OpenCV and numpy, nothing of Qt or MRML.
+
+Importing OpenCV is left to :func:`tracking.importPackages`, which the worker calls first.
+"""
+
+import numpy as np
+
+from .tracking import BONES, Hand
+
+PANEL_SIZE = (320, 240)
+SLICE_SIZE = (640, 480)
+"""Width and height into which pictures have to fit, px: in the panel, and in a slice view."""
+
+COLORS = {"Left": (89, 166, 242), "Right": (242, 179, 115)}
+"""RGB of a hand's bones, the skeletons' in the scene."""
+
+_JOINTS = (255, 255, 255)
+_BONES = np.array(BONES)
+_SHIFT = 4  # OpenCV draws at whole numbers of 2**-_SHIFT px
+
+
+def mirrored(image: np.ndarray, hands: dict[str, Hand], size: tuple[int, int]) -> np.ndarray:
+    """A picture for the user: as large as fits, as in a mirror, with the hands' bones and joints.
+
+    It is as in a mirror because people expect that of their own picture: what they move to their right moves to
+    the right.
+
+    :param image: (height, width, 3) uint8, RGB.
+    :param hands: hand by ``"Left"`` and ``"Right"``, as :class:`identity.HandIdentity` gives them.
+    :param size: width and height that it has to fit into, px; it is never enlarged.
+    :returns: (height, width, 3) uint8, RGB.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = min(size[0] / width, size[1] / height, 1.0)
+    small = (max(round(scale * width), 1), max(round(scale * height), 1))
+    # Each pixel from four of its middle, not from all that it covers (INTER_AREA): up to ten times as fast.
+    picture = cv2.resize(image, small, interpolation=cv2.INTER_LINEAR)
+    for side, hand in hands.items():
+        # MediaPipe counts from the corner of the first pixel, OpenCV from its centre.
+        joints = np.rint((scale * hand.imagePx - 0.5) * 2**_SHIFT).astype(np.int32)
+        cv2.polylines(picture, joints[_BONES], False, COLORS[side], 2, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(picture, joints[:, None], True, _JOINTS, 4, cv2.LINE_AA, _SHIFT)  # lines without length: dots
+    return cv2.flip(picture, 1)
