@@ -15,7 +15,9 @@ COLORS = {"Left": (89, 166, 242), "Right": (242, 179, 115)}
 """RGB of a hand's bones, the skeletons' in the scene."""
 
 _JOINTS = (255, 255, 255)
+_OUTLINE = (40, 40, 40)  # of the bones, whose colour can be too much like the skin's
 _BONES = np.array(BONES)
+_LARGE = 70  # px; smaller hands are drawn in thinner lines
 _SHIFT = 4  # OpenCV draws at whole numbers of 2**-_SHIFT px
 
 
@@ -40,6 +42,9 @@ def mirrored(image: np.ndarray, hands: dict[str, Hand], size: tuple[int, int]) -
     for side, hand in hands.items():
         # MediaPipe counts from the corner of the first pixel, OpenCV from its centre.
         joints = np.rint((scale * hand.imagePx - 0.5) * 2**_SHIFT).astype(np.int32)
-        cv2.polylines(picture, joints[_BONES], False, COLORS[side], 2, cv2.LINE_AA, _SHIFT)
-        cv2.polylines(picture, joints[:, None], True, _JOINTS, 4, cv2.LINE_AA, _SHIFT)  # lines without length: dots
+        thickness = 2 if np.ptp(joints, axis=0).max() > _LARGE * 2**_SHIFT else 1
+        cv2.polylines(picture, joints[_BONES], False, _OUTLINE, 2 * thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(picture, joints[_BONES], False, COLORS[side], thickness, cv2.LINE_AA, _SHIFT)
+        dots = joints[:, None]  # lines without length
+        cv2.polylines(picture, dots, True, _JOINTS, 2 * thickness, cv2.LINE_AA, _SHIFT)
     return cv2.flip(picture, 1)
