@@ -116,7 +116,7 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
     for side, hand in hands.items():
         x, y = np.rint(scale * hand.imagePx - 0.5).astype(int).T
         x = drawn.shape[1] - 1 - x
-        assert (drawn[y, x] == 255).all(), "a white dot at every joint"
+        assert (drawn[y, x] > 180).all(), "a white dot at every joint"
         box = drawn[y.min() : y.max(), x.min() : x.max()].reshape(-1, 3).astype(int)
         assert (np.abs(box - preview.COLORS[side]).max(axis=1) < 30).sum() > 20, "bones in the side's colour"
 
