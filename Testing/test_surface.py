@@ -23,15 +23,6 @@ def skin() -> HandSurface:
     return HandSurface(MESH)
 
 
-def sizeOf(landmarks: np.ndarray) -> float:
-    """How large a hand is, the mesh being 1: by all the bones of its skeleton."""
-    from LiveHandLib.tracking import BONES
-
-    hands = np.array([landmarks, restLandmarks()])[:, np.array(BONES)]
-    lengths = np.linalg.norm(hands[:, :, 1] - hands[:, :, 0], axis=2).sum(axis=1)
-    return lengths[0] / lengths[1]
-
-
 def doubleAreas(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Vectors across the triangles, twice as long as these are large."""
     a, b, c = points.astype(float)[triangles].swapaxes(0, 1)
@@ -48,21 +39,25 @@ def volume(points: np.ndarray, triangles: np.ndarray) -> float:
 
 
 class Inspection:
-    """How the triangles of a skin compare with the skin at rest, the worst of all that it was shown."""
+    """How the triangles of a skin compare with those at rest of a hand of its size, the worst of all it was shown.
+
+    :ivar area: the largest growth of a triangle's area; :ivar edge: of an edge's length.
+    :ivar inverted: the largest share of triangles that face inwards.
+    """
 
     def __init__(self) -> None:
-        rest = HandSurface(MESH)
-        self.triangles = rest.triangles
-        self.restAreas = np.linalg.norm(doubleAreas(rest.points, rest.triangles), axis=1)
-        self.restEdges = edges(rest.points, rest.triangles)
-        self.restLandmarks = restLandmarks()
+        self.rest = HandSurface(MESH)
+        self.triangles = self.rest.triangles
+        self.restAreas = np.linalg.norm(doubleAreas(self.rest.points, self.triangles), axis=1)
+        self.restEdges = edges(self.rest.points, self.triangles)
         self.count, self.area, self.edge, self.inverted = 0, 0.0, 0.0, 0.0
 
-    def look(self, skin: HandSurface, size: float = 1.0) -> None:
-        """:param size: the hand's size, if it is not that of the mesh."""
+    def look(self, skin: HandSurface) -> None:
         across = doubleAreas(skin.points, self.triangles)
+        areas = np.linalg.norm(across, axis=1)
+        size = np.sqrt(areas.sum() / self.restAreas.sum())
         self.count += 1
-        self.area = max(self.area, (np.linalg.norm(across, axis=1) / self.restAreas).max() / size**2)
+        self.area = max(self.area, (areas / self.restAreas).max() / size**2)
         self.edge = max(self.edge, (edges(skin.points, self.triangles) / self.restEdges).max() / size)
         facing = np.einsum("ij,ij->i", across, skin.normals[self.triangles].sum(axis=1))
         self.inverted = max(self.inverted, (facing < 0).mean())
@@ -108,9 +103,9 @@ def test_it_goes_where_the_rigs_own_skeleton_takes_the_rigs_skin(shared, shape, 
     joints[:, 1:], joints[0, 0] = posed.landmarks[1:].reshape(5, 4, 3), posed.landmarks[0]
     skin = HandSurface(MESH, side.capitalize())
     skin.update(landmarksOfJoints(joints))
-    # The rounded end of the arm is not the rig's.
+    # The rounded end of the arm is not the rig's, and the weights near the joints were evened out.
     distances = np.linalg.norm(posed.vertices[:, None] - skin.points[None], axis=2).min(axis=1)
-    assert np.mean(distances) < 1.0 and np.percentile(distances, 95) < 2.5 and distances.max() < 4.0, "mm"
+    assert np.median(distances) < 1.2 and np.percentile(distances, 95) < 3.5 and distances.max() < 7.0, "mm"
 
 
 def test_a_left_hand_is_the_mirror_image_of_a_right_one(skin):
@@ -178,13 +173,13 @@ def test_whatever_the_landmarks_are_it_is_a_hand(skin, landmarks):
     inspection = Inspection()
     skin.update(landmarks)
     assert np.isfinite(skin.points).all() and np.isfinite(skin.normals).all()
-    size = sizeOf(landmarks)
     distances = np.linalg.norm(skin.points - landmarks[[0, 5, 9, 13, 17]].mean(axis=0), axis=1)
-    assert distances.max() < 200 * size + 1, "mm: it is all within a hand's reach"
-    if size > 0.1:
-        inspection.look(skin, size)
+    spread = np.linalg.norm(landmarks[:, None] - landmarks[None], axis=2).max()
+    assert distances.max() < 2 * spread + 1, "mm: nothing flies away"
+    if spread > 10:
+        inspection.look(skin)
         # Fingers that point in all directions tear at the skin between them, and that is all.
-        assert inspection.area < 8 and inspection.edge < 8 and inspection.inverted < 0.1
+        assert inspection.area < 6 and inspection.edge < 6 and inspection.inverted < 0.06
 
 
 @pytest.mark.parametrize("value", [0.0, 100.0])
@@ -223,9 +218,8 @@ def test_every_picture_of_a_clip_shows_a_hand(app, logic, tracked, model, reques
     skin, inspection = HandSurface(MESH), Inspection()
     for frame in tracked:
         if "Right" in frame.hands:
-            landmarks = frame.hands["Right"].cameraMm
-            skin.update(landmarks)
-            inspection.look(skin, sizeOf(landmarks))
+            skin.update(frame.hands["Right"].cameraMm)
+            inspection.look(skin)
     assert inspection.count > 0.9 * len(tracked) > 100
-    assert inspection.area < 2.6 and inspection.edge < 2.6
-    assert inspection.inverted < 0.05
+    assert inspection.area < 2 and inspection.edge < 2, "no spikes"
+    assert inspection.inverted < 0.02

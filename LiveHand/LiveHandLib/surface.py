@@ -20,8 +20,8 @@ what it found: the wrist lies 15 mm towards the middle finger, the fingers' MCPs
 the next phalanx, the tips 4 mm on.
 """
 
-_PALM_GIVES_MM = 4.0
-_SHORTEST, _LONGEST = 0.75, 1.33
+_PALM_GIVES_MM = 3.0
+_SHORTEST, _LONGEST = 0.8, 1.15
 _LARGEST_BENDS = np.radians([(45, 70, 90), *4 * [(90, 110, 90)]])
 """How far a hand goes, whatever the landmarks are: in mm, as a ratio, and in degrees from the mesh's open hand.
 
