@@ -9,7 +9,14 @@ import numpy as np
 import qt
 import slicer
 import vtk
-from slicer import vtkMRMLLinearTransformNode, vtkMRMLMarkupsFiducialNode, vtkMRMLModelNode
+from slicer import (
+    vtkMRMLLinearTransformNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLModelNode,
+    vtkMRMLPlotChartNode,
+    vtkMRMLSequenceBrowserNode,
+    vtkMRMLTableNode,
+)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
@@ -21,11 +28,12 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LiveHandLib import packages, preview, scene, tracking, worker
+from LiveHandLib import motion, packages, preview, scene, tracking, worker
 from LiveHandLib.camera import Camera
 from LiveHandLib.cameraslice import CameraSlice
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.messages import hintSentence, sentence
+from LiveHandLib.motionpanel import MotionPanel
 from LiveHandLib.surface import MESH_FILE_NAME
 
 #
@@ -74,6 +82,11 @@ class LiveHandParameterNode:
     leftLandmarks, rightLandmarks - The hands' 21 landmarks.
     leftSurface, rightSurface - The hands' skin.
     leftSkeleton, rightSkeleton - Spheres at the landmarks and tubes along the bones.
+    measureAngles - Measure the joint angles while live.
+    plottedMeasures - Which of them the chart shows; names out of angles.MEASURES.
+    leftAngles, rightAngles - The hands' joint angles over the last time.
+    anglesChart - Shows them.
+    recording - The newest recording.
     """
 
     source: str = ""
@@ -91,6 +104,12 @@ class LiveHandParameterNode:
     rightLandmarks: vtkMRMLMarkupsFiducialNode
     rightSurface: vtkMRMLModelNode
     rightSkeleton: vtkMRMLModelNode
+    measureAngles: bool = False
+    plottedMeasures: list[str] = ["Index MCP flexion", "Index PIP flexion", "Index DIP flexion"]
+    leftAngles: vtkMRMLTableNode
+    rightAngles: vtkMRMLTableNode
+    anglesChart: vtkMRMLPlotChartNode
+    recording: vtkMRMLSequenceBrowserNode
 
 
 #
@@ -129,6 +148,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.worker.statistics.connect(self.onStatistics)
         self.logic.worker.picture.connect(self.onPicture)
 
+        self._motionPanel = MotionPanel(self.ui, self.logic, self.onFailed)
+
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
 
@@ -155,6 +176,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setParameterNode(None)
         self.removeObservers()
         self._cameraFinder.close()
+        self._motionPanel.close()
         self.logic.close()
         self.logic = None
 
@@ -169,6 +191,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
+        self._motionPanel.close()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -201,6 +224,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelNameLabel.toolTip = path
         self.ui.modelResetButton.enabled = bool(path)
         self.logic.followParameterNode()
+        self._motionPanel.update()
 
     # Packages
 
@@ -416,6 +440,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     To be used in the GUI thread.
 
     :ivar worker: the :class:`TrackingWorker`, whose signals tell of results, state, failures and figures.
+    :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar frame: the newest :class:`TrackedFrame` since Live went on, or None.
     """
 
@@ -431,6 +456,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hasPreview = False
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self._settings: worker.Settings | None = None
+        self.motion = motion.Motion(self.getParameterNode)
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
         self.worker.stateChanged.connect(self._onStateChanged)
@@ -509,6 +535,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.start()
         if self._shownDisplay != self.getParameterNode().display:
             self._showHands(self._shownHands)
+        self.motion.updateChart()
 
     def setPreview(self, isSeen: bool) -> None:
         """Have ``worker.picture`` tell what the camera sees, or not; what is not told costs nothing.
@@ -550,6 +577,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
         self.frame = frame
         self._showHands(frame.hands)
+        self.motion.add(frame)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
@@ -616,6 +644,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._cameraSlice.remove()
         if state == worker.OFF:
             self._rememberColors()
+            self.motion.endLive()
 
     def _onSceneStartClose(self, caller, event) -> None:
         self.worker.stop()
@@ -623,6 +652,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._rememberColors()
         self._hands.clear()
         self._shownHands = {}
+        self.motion.forget()
         self._parameterNode = None
 
 

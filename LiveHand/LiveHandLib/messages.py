@@ -89,6 +89,14 @@ def sentence(error: LiveHandError) -> str:
             "The board of {width} × {height} mm does not fit on {paper} paper: choose fewer or smaller squares."
         ),
         "boardNotSaved": _("The board cannot be saved as {path} ({detail}): choose another folder."),
+        "recordingEmpty": _("Nothing was recorded: no hand was seen. Record again with a hand in view."),
+        "recordingFull": _(
+            "The recording has come to its end of {minutes} minutes and is kept: click Record to start another one."
+        ),
+        "noRecording": _("There is no recording to export: click Record while Live is on."),
+        "exportFailed": _(
+            "The file {path} cannot be written ({detail}): choose another folder or free some space, then export again."
+        ),
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
     try:

@@ -238,13 +238,16 @@ class HandNodes:
             self._nodes.cameraToRAS = newTransform()
         node = getattr(self._nodes, self._name(kind))
         if node is None:
-            node = self._newLandmarks() if kind == "Landmarks" else self._newModel(kind)
+            if kind == "Landmarks":
+                node = newLandmarks(f"LiveHand {self._side} Landmarks", self._side)
+            else:
+                node = self._newModel(kind)
             setattr(self._nodes, self._name(kind), node)
         self._used[kind] = node
         if kind != "Landmarks":
             node.SetAndObservePolyData(self._models[kind].polyData)
         elif node.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
-            _fillLandmarks(node)
+            fillLandmarks(node)
         node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
         node.CreateDefaultDisplayNodes()
         self._shown = tuple(other for other in self._shown if other != kind)
@@ -270,22 +273,24 @@ class HandNodes:
         display.SetPower(20 if kind == "Skeleton" else 12)
         return node
 
-    def _newLandmarks(self) -> "slicer.vtkMRMLMarkupsFiducialNode":
-        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", f"LiveHand {self._side} Landmarks")
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetColor(SKELETON_COLORS[self._side])
-        display.SetSelectedColor(SKELETON_COLORS[self._side])
-        display.SetPointLabelsVisibility(False)
-        display.SetPropertiesLabelVisibility(False)
-        # The skeleton's joints stand where the glyphs would; theirs only have to be there in slice views.
-        display.UseGlyphScaleOff()
-        display.SetGlyphSize(JOINT_RADIUS_MM)
-        display.SetOccludedVisibility(False)
-        return node
+
+def newLandmarks(name: str, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
+    """A point list node for a hand's landmarks, with no points yet, shown as small spheres."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetColor(SKELETON_COLORS[side])
+    display.SetSelectedColor(SKELETON_COLORS[side])
+    display.SetPointLabelsVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
+    display.UseGlyphScaleOff()
+    display.SetGlyphSize(JOINT_RADIUS_MM)
+    display.SetOccludedVisibility(False)
+    return node
 
 
-def _fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
+def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
+    """Give a point list the 21 landmarks, under MediaPipe's names."""
     modified = node.StartModify()
     node.SetLocked(False)
     node.SetFixedNumberOfControlPoints(False)

@@ -74,6 +74,10 @@ class Application:
         self._started = self._quitting = self._closed = False
 
         slicer.mrmlScene = self.scene
+        for name in ("Sequences", "Plots"):
+            logic = getattr(slicer, f"vtkSlicer{name}Logic")()
+            self.core.register_module_logic(logic)
+            setattr(slicer.modules, name.lower(), CoreModule(logic))
         slicer.qMRMLWidget = slicer.qSlicerWidget = qMRMLWidget
         slicer.qMRMLThreeDView = qMRMLThreeDView
         slicer.qSlicerScriptedLoadableModule = Module
@@ -287,6 +291,20 @@ class qSlicerApplication(_QtApplication):
     def restart(self):
         """Only noted: ``Application.restartRequested``."""
         self._application.restartRequested = True
+
+
+class CoreModule:
+    """What a module of Slicer's own has without its panel and its tool bar: its logic."""
+
+    def __init__(self, logic):
+        self._logic = logic
+
+    def logic(self):
+        return self._logic
+
+    def showSequenceBrowser(self, browserNode):
+        """There is no tool bar to show it in."""
+        return False
 
 
 class Module:

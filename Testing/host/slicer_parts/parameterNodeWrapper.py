@@ -1,7 +1,7 @@
 """Typed access to the parameters of a vtkMRMLScriptedModuleNode, and their connection to widgets.
 
-The types are those a small module uses: int, float, str, bool, enums, paths and MRML nodes, with validators in
-``Annotated``.
+The types are those a small module uses: int, float, str, bool, enums, paths, MRML nodes and lists of them, with
+validators in ``Annotated``.
 As in Slicer, a wrong type or a value that a validator refuses raises, and so does a widget that doesn't suit its type.
 """
 
@@ -204,6 +204,42 @@ class _EnumParameter(_Parameter):
         return self.type[text]
 
 
+class _ListParameter(_Parameter):
+    """Each element is a parameter ``<name>.<index>``; their number is ``<name>.len``.
+
+    What is read is, unlike Slicer's, not observed when it is changed, so it cannot be changed here. As Slicer's, it is
+    not equal to a list.
+    """
+
+    initial = ()
+
+    def __init__(self, name, type_, annotations):
+        super().__init__(name, list | tuple, annotations)
+        self._elementType = typing.get_args(type_)[0]
+        self._length = _makeParameter(f"{name}.len", int)
+
+    def _element(self, index):
+        return _makeParameter(f"{self.name}.{index}", self._elementType)
+
+    def isIn(self, node):
+        return self._length.isIn(node)
+
+    def read(self, node):
+        if not self.isIn(node):
+            self.write(node, self.default.value)
+        return tuple(self._element(index).read(node) for index in range(self._length.read(node)))
+
+    def write(self, node, value):
+        for validator in self.validators:
+            validator.validate(value)
+        with slicer.util.NodeModify(node):
+            for index, element in enumerate(value):
+                self._element(index).write(node, element)
+            for index in range(len(value), self._length.read(node) if self.isIn(node) else 0):
+                node.UnsetParameter(self._element(index).name)
+            self._length.write(node, len(value))
+
+
 class _NodeParameter(_Parameter):
     """A node is a reference, which the scene keeps up to date; the empty text only tells that it was set."""
 
@@ -227,6 +263,8 @@ _parameterClasses = {int: _NumberParameter, float: _NumberParameter, str: _TextP
 def _makeParameter(name, hint):
     # One more annotation makes plain and annotated types look alike.
     type_, *annotations = typing.get_args(Annotated[hint, None])[:-1]
+    if typing.get_origin(type_) is list:
+        return _ListParameter(name, type_, annotations)
     alternatives = [kind for kind in typing.get_args(type_) if kind is not type(None)]
     if len(alternatives) == 1:  # Node | None: None is a value of every node parameter anyway
         type_ = alternatives[0]
