@@ -28,10 +28,14 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LiveHandLib import motion, packages, preview, scene, tracking, worker
+from LiveHandLib import intrinsics, motion, packages, preview, scene, tracking, worker
+from LiveHandLib.board import Board
+from LiveHandLib.calibration import Calibration
+from LiveHandLib.calibrationpanel import CalibrationPanel
 from LiveHandLib.camera import Camera
 from LiveHandLib.cameraslice import CameraSlice
 from LiveHandLib.errors import LiveHandError
+from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
 from LiveHandLib.messages import hintSentence, sentence
 from LiveHandLib.motionpanel import MotionPanel
 from LiveHandLib.surface import MESH_FILE_NAME
@@ -147,6 +151,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.worker.ended.connect(self.onEnded)
         self.logic.worker.statistics.connect(self.onStatistics)
         self.logic.worker.picture.connect(self.onPicture)
+        self._calibrationPanel = CalibrationPanel(self.ui, self.logic, self.onFailed)
 
         self._motionPanel = MotionPanel(self.ui, self.logic, self.onFailed)
 
@@ -225,6 +230,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelResetButton.enabled = bool(path)
         self.logic.followParameterNode()
         self._motionPanel.update()
+        self._calibrationPanel.update()
 
     # Packages
 
@@ -236,6 +242,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             _("Install in Slicer's Python, after asking:") + "\n" + "\n".join(missing) if missing else ""
         )
         self.ui.liveCheckBox.enabled = not missing
+        self._calibrationPanel.update()
         if not missing:
             self._cameraFinder.find()
 
@@ -333,11 +340,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show whether Live is on."""
         box = self.ui.liveCheckBox
         blocked = box.blockSignals(True)
-        box.setChecked(state in (worker.STARTING, worker.LIVE))
+        box.setChecked(state in (worker.STARTING, worker.LIVE) and not self.logic.isCalibrating())
         box.blockSignals(blocked)
         if state == worker.STARTING:
             self.updatePreview()
             self.showMessage(_("Opening the camera..."))
+        elif state == worker.LIVE and self.logic.isCalibrating():
+            self.showMessage(_("Calibrating: hold the board before the camera."))
         elif state in (worker.STOPPING, worker.OFF) and not self._isError and not self._isEnded:
             self.showMessage("")
         if state in (worker.STARTING, worker.OFF) and not self._isEnded:
@@ -357,9 +366,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onStatistics(self, statistics: worker.Statistics) -> None:
         """Show how it goes."""
-        if self.logic.worker.state != worker.LIVE:
+        if self.logic.worker.state != worker.LIVE or self.logic.isCalibrating():
             return
         self.updatePreview()  # in case the panel was hidden or shown in a way that nobody tells of
+        self._calibrationPanel.update()  # now that the resolution is known
         self.ui.hintLabel.setText(hintSentence(statistics.hint))
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}
@@ -442,6 +452,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     :ivar worker: the :class:`TrackingWorker`, whose signals tell of results, state, failures and figures.
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar frame: the newest :class:`TrackedFrame` since Live went on, or None.
+    :ivar calibrationFailure: why the calibrations of the camera cannot be used, a :class:`LiveHandError`, or None.
     """
 
     def __init__(self) -> None:
@@ -457,8 +468,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self._settings: worker.Settings | None = None
         self.motion = motion.Motion(self.getParameterNode)
+        self.calibrationFailure: LiveHandError | None = None
+        settingsFolder = Path(slicer.app.slicerUserSettingsFilePath).parent
+        self._calibrationFolder = CalibrationFolder(settingsFolder / "LiveHand" / "Calibrations")
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
+        self.worker.calibrated.connect(self._onCalibrated)
         self.worker.stateChanged.connect(self._onStateChanged)
         self.worker.ended.connect(self._onEnded)
         self.worker.picture.connect(self._showPicture)
@@ -509,7 +524,26 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
         Returns at once. What goes wrong is told by ``worker.failed``.
         """
-        settings = self._settingsFromParameterNode()
+        self._start(board=None)
+
+    def calibrate(self, board: Board | None = None) -> None:
+        """Calibrate the source's camera with a board that is held before it; if it is live, tracking ends.
+
+        Returns at once. ``worker.calibrating`` tells how it goes, ``worker.calibrated`` what came of it, and what went
+        wrong ``worker.failed``. The result is kept in the user's settings, and used from then on.
+
+        :param board: a ChArUco board of 8 x 6 squares of 30 mm if none is given.
+        """
+        self._showHands({})
+        self._start(board or Board())
+
+    def isCalibrating(self) -> bool:
+        """Whether :meth:`calibrate` is under way."""
+        isOn = self.worker is not None and self.worker.state in (worker.STARTING, worker.LIVE)
+        return isOn and self._settings is not None and self._settings.board is not None
+
+    def _start(self, board: Board | None) -> None:
+        settings = self._settingsFromParameterNode(board)
         self.frame = None
         self._latenciesMs.clear()
         self._hasEnded = False
@@ -531,8 +565,10 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def followParameterNode(self) -> None:
         """Track and show what the parameter node asks for now, as far as it is something else than before."""
         self._updatePictures()
-        if self.worker.state in (worker.STARTING, worker.LIVE) and self._settings != self._settingsFromParameterNode():
-            self.start()
+        if self.worker.state in (worker.STARTING, worker.LIVE):
+            board = self._settings.board
+            if self._settings != self._settingsFromParameterNode(board):
+                self._start(board)
         if self._shownDisplay != self.getParameterNode().display:
             self._showHands(self._shownHands)
         self.motion.updateChart()
@@ -548,6 +584,64 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def latencyMs(self) -> float:
         """Time from a picture being there to the nodes being moved, ms, median over the last 30 pictures."""
         return median(self._latenciesMs) if self._latenciesMs else 0.0
+
+    # Calibration
+
+    def cameraName(self) -> str:
+        """The name under which the source's calibrations are kept: the camera's, or the file's; empty if none."""
+        source = self.getParameterNode().source
+        index, name = cameraOfSource(source)
+        return Path(source).name if index is None else name
+
+    def calibrations(self) -> tuple[Intrinsics, ...]:
+        """The calibrations of the source's camera, one for each resolution; none where they cannot be read."""
+        self.calibrationFailure = None
+        try:
+            return self._calibrationFolder.load(self.cameraName())
+        except LiveHandError as error:
+            self.calibrationFailure = error
+            return ()
+
+    def intrinsics(self, imageSize: tuple[int, int] | None = None) -> Intrinsics | None:
+        """The camera model that is used for the source.
+
+        :param imageSize: the pictures' width and height, px; those of the newest frame if not given, or before there
+            was one, of the newest calibration.
+        :returns: a calibration, or a guess from the field of view; None where no size is known.
+        """
+        calibrations = self.calibrations()
+        if imageSize is None and self.frame and self._settings.source == self._source():
+            imageSize = self.frame.imageSize
+        if imageSize is None:
+            return calibrations[0] if calibrations else None
+        return intrinsics.choose(calibrations, imageSize)
+
+    def importCalibration(self, path: str | Path) -> None:
+        """Use a calibration file in OpenCV's format for the source's camera from now on.
+
+        :raises LiveHandError: when it cannot be used, see :meth:`Intrinsics.load`, or kept.
+        """
+        self._keepCalibration(Intrinsics.load(path))
+
+    def forgetCalibrations(self) -> None:
+        """Delete all calibrations of the source's camera.
+
+        :raises LiveHandError: ``calibrationNotSaved`` when that is not possible.
+        """
+        self._calibrationFolder.forget(self.cameraName())
+        self.followParameterNode()
+
+    def _keepCalibration(self, calibration: Intrinsics) -> None:
+        if not self.cameraName():
+            raise LiveHandError("noSource")
+        self._calibrationFolder.save(self.cameraName(), calibration)
+        self.followParameterNode()
+
+    def _onCalibrated(self, result: Calibration) -> None:
+        try:
+            self._keepCalibration(result.intrinsics)
+        except LiveHandError as error:
+            self.worker.failed.emit(error)
 
     # Packages
 
@@ -617,16 +711,22 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     # Internals
 
-    def _settingsFromParameterNode(self) -> worker.Settings:
+    def _source(self) -> int | str:
+        source = self.getParameterNode().source
+        index, _name = cameraOfSource(source)
+        return source if index is None else index
+
+    def _settingsFromParameterNode(self, board: Board | None = None) -> worker.Settings:
         parameterNode = self.getParameterNode()
-        index, _name = cameraOfSource(parameterNode.source)
         return worker.Settings(
-            source=parameterNode.source if index is None else index,
+            source=self._source(),
             modelPath=parameterNode.modelPath or str(resourcePath(tracking.MODEL_FILE_NAME)),
             modelSha256=parameterNode.modelSha256 if parameterNode.modelPath else tracking.MODEL_SHA256,
             numberOfHands=parameterNode.numberOfHands,
             everyFrame=parameterNode.everyFrame,
             mirrored=parameterNode.mirrored,
+            board=board,
+            calibrations=() if board else self.calibrations(),
         )
 
     def _refuse(self, error: LiveHandError) -> None:

@@ -94,6 +94,7 @@ def imports(path) -> set[str]:
         ("smoothing", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("board", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("calibration", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
+        ("calibrationpanel", {"vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil"}),
         ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("joints", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),

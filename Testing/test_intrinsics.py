@@ -1,5 +1,7 @@
 """The camera model: points, files, and what no camera has."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LiveHandLib.errors import LiveHandError
-from LiveHandLib.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics, choose
+from LiveHandLib.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, CalibrationFolder, Intrinsics, choose
 
 MATRIX = np.array([[812.5, 0.0, 331.25], [0.0, 809.75, 236.5], [0.0, 0.0, 1.0]])
 DISTORTIONS = [
@@ -241,3 +243,44 @@ def test_damaged_file_is_a_camera_or_one_clear_failure(tmp_path_factory, text, d
         assert error.reason.startswith("calibration") or error.reason == "notACalibration"
     else:
         assert np.isfinite(camera.normalized(gridPx())).all()
+
+
+# A folder of them
+
+
+def test_calibrations_are_found_by_camera_and_resolution(tmp_path):
+    folder = CalibrationFolder(tmp_path / "not" / "there")
+    assert folder.load("Bench Camera") == ()
+    small, large = intrinsics(), intrinsics(imageSize=(1280, 720))
+    names = ["Bench Camera", "Bench Camera-1x2", "bench/camera: 2 <ä>?*", "../../up", "%2F", "/"]
+    for name in names:
+        folder.save(name, small)
+    folder.save(names[1], large)
+    again = CalibrationFolder(folder.path)
+    assert [set(again.load(name)) for name in names] == [{small}, {small, large}, *[{small}] * 4]
+    assert {path.parent for path in tmp_path.rglob("*.yml")} == {folder.path}, "no name leads out of it"
+    better = intrinsics(rmsPx=0.1)
+    folder.save(names[1], better)
+    assert set(folder.load(names[1])) == {better, large}, "the newer one instead of the older"
+    folder.forget(names[0])
+    assert folder.load(names[0]) == () and set(folder.load(names[1])) == {better, large}
+
+
+def test_newest_calibration_comes_first(tmp_path):
+    folder = CalibrationFolder(tmp_path)
+    for age, width in ((300, 640), (100, 800), (200, 1024)):
+        folder.save("Camera", intrinsics(imageSize=(width, 480)))
+        path = tmp_path / f"Camera-{width}x480.yml"
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    assert [calibration.imageSize[0] for calibration in folder.load("Camera")] == [800, 1024, 640]
+
+
+def test_damaged_calibration_is_told_and_can_be_forgotten(tmp_path):
+    folder = CalibrationFolder(tmp_path)
+    folder.save("Camera", intrinsics())
+    (tmp_path / "Camera-640x480.yml").write_text("damaged")
+    for _time in range(2):
+        with pytest.raises(LiveHandError, match="notACalibration"):
+            CalibrationFolder(tmp_path).load("Camera")
+    folder.forget("Camera")
+    assert folder.load("Camera") == ()

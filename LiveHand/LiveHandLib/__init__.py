@@ -1,6 +1,6 @@
 """What the LiveHand module is made of. Imports point one way:
 
 errors, turns <- tracking, geometry, pose, smoothing, camera, intrinsics <- board <- calibration <- gil, worker (Qt)
-errors <- scene (MRML), packages, messages (Slicer)
+errors <- scene (MRML), packages, messages (Slicer) <- calibrationpanel (Qt)
 all of them <- LiveHand.py, the module, which joins them
 """

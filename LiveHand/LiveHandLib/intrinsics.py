@@ -6,6 +6,7 @@ are OpenCV's; every point that goes in or comes out is LiveHand's.
 """
 
 import re
+import urllib.parse
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -261,6 +262,58 @@ def choose(calibrations: Iterable[Intrinsics], imageSize: tuple[int, int]) -> In
         except LiveHandError:
             continue
     return Intrinsics.guessed(imageSize)
+
+
+class CalibrationFolder:
+    """A folder with the calibrations of all cameras, a file for each camera and resolution.
+
+    :param path: the folder; it need not be there yet.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._read: dict[str, tuple[Intrinsics, ...]] = {}
+
+    def load(self, camera: str) -> tuple[Intrinsics, ...]:
+        """A camera's calibrations, the newest first. Files are read once.
+
+        :param camera: its name.
+        :raises LiveHandError: when a file cannot be read; see :meth:`Intrinsics.load`.
+        """
+        if camera not in self._read:
+            paths = sorted(self._paths(camera), key=lambda path: path.stat().st_mtime, reverse=True)
+            self._read[camera] = tuple(Intrinsics.load(path) for path in paths)
+        return self._read[camera]
+
+    def save(self, camera: str, intrinsics: Intrinsics) -> None:
+        """Keep a calibration in place of the one that the camera has for the same resolution.
+
+        :raises LiveHandError: ``calibrationNotSaved``.
+        """
+        width, height = intrinsics.imageSize
+        intrinsics.save(self.path / f"{_fileName(camera)}-{width}x{height}.yml")
+        self._read.pop(camera, None)
+
+    def forget(self, camera: str) -> None:
+        """Delete a camera's calibrations, readable or not.
+
+        :raises LiveHandError: ``calibrationNotSaved`` when that is not possible.
+        """
+        self._read.pop(camera, None)
+        for path in self._paths(camera):
+            try:
+                path.unlink()
+            except OSError as error:
+                raise LiveHandError("calibrationNotSaved", path=str(path), detail=str(error)) from error
+
+    def _paths(self, camera: str) -> list[Path]:
+        pattern = re.compile(re.escape(_fileName(camera)) + r"-\d+x\d+\.yml")
+        return [path for path in self.path.glob("*.yml") if pattern.fullmatch(path.name)]
+
+
+def _fileName(camera: str) -> str:
+    """A camera's name as every file system takes it, different for different names."""
+    return urllib.parse.quote(camera, safe=" ()")
 
 
 def _entriesOfYaml(text: str) -> dict[str, str]:

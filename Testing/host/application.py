@@ -260,6 +260,10 @@ class qSlicerApplication(_QtApplication):
 
     settings = revisionUserSettings = userSettings
 
+    @property
+    def slicerUserSettingsFilePath(self):
+        return qt.QSettings().fileName()
+
     def processEvents(self, *_):
         eventloop.processEvents()
 
