@@ -160,7 +160,7 @@ class CalibrationPanel:
         ui.calibrationPictureLabel.setPixmap(qt.QPixmap.fromImage(_image(progress.preview)))
         ui.calibrationProgressBar.setValue(int(100 * progress.done))
         taken = _("Views: {count} of at least {wanted}.").format(count=progress.views, wanted=VIEWS_WANTED)
-        self._showHint(f"{taken} {_rejection(progress)} {_advice(progress)}")
+        self._showHint(" ".join(filter(None, [taken, _rejection(progress), _advice(progress)])))
 
     def onCalibrated(self, result: Calibration) -> None:
         """Tell how it went; the logic has saved it."""
