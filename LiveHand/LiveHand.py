@@ -588,10 +588,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     # Calibration
 
     def cameraName(self) -> str:
-        """The name under which the source's calibrations are kept: the camera's, or the file's; empty if none."""
-        source = self.getParameterNode().source
-        index, name = cameraOfSource(source)
-        return Path(source).name if index is None else name
+        """The name under which the source's calibrations are kept: the camera's, or the file's; empty if none.
+
+        A camera whose pictures are turned round is another one: its principal point lies on the other side.
+        """
+        parameterNode = self.getParameterNode()
+        index, name = cameraOfSource(parameterNode.source)
+        name = Path(parameterNode.source).name if index is None else name
+        return f"{name} (mirrored)" if name and parameterNode.mirrored else name
 
     def calibrations(self) -> tuple[Intrinsics, ...]:
         """The calibrations of the source's camera, one for each resolution; none where they cannot be read."""

@@ -233,6 +233,19 @@ def test_calibration_is_imported_exported_and_forgotten(app, panel, answer, tmp_
     assert "Not calibrated" in inUse(panel) and not ui.calibrationForgetButton.enabled
 
 
+def test_mirrored_pictures_are_another_cameras(panel):
+    from LiveHandLib.camera import Camera
+
+    panel.logic.setSource(Camera(3, "Bench: Camera/2"))
+    panel.logic._keepCalibration(someIntrinsics())
+    panel.ui.mirroredCheckBox.setChecked(True)
+    assert "Not calibrated" in inUse(panel) and panel.logic.calibrations() == ()
+    panel.ui.mirroredCheckBox.setChecked(False)
+    assert "Calibrated" in inUse(panel)
+    panel.logic.setSource(Camera(5, "Bench: Camera/2"))  # plugged in elsewhere
+    assert panel.logic.calibrations() == (someIntrinsics(),)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
