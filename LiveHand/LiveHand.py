@@ -38,6 +38,7 @@ from LiveHandLib.errors import LiveHandError
 from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
 from LiveHandLib.messages import hintSentence, sentence
 from LiveHandLib.motionpanel import MotionPanel
+from LiveHandLib.pixmap import pixmap
 from LiveHandLib.surface import MESH_FILE_NAME
 
 #
@@ -399,14 +400,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what the camera sees."""
         label = self.ui.previewLabel
         height, width = picture.shape[:2]
-        # Of all ways of getting pixels into PythonQt's QImage the fastest, and the only one with rows of any length.
-        image = qt.QImage(width, height, qt.QImage.Format_RGB888)
-        rows = np.frombuffer(image.bits(), np.uint8).reshape(height, image.bytesPerLine())
-        rows[:, : 3 * width] = picture.reshape(height, 3 * width)
-        pixmap = qt.QPixmap.fromImage(image)
+        shown = pixmap(picture)
         if width > preview.PANEL_SIZE[0] or height > preview.PANEL_SIZE[1]:
-            pixmap = pixmap.scaled(*preview.PANEL_SIZE, qt.Qt.KeepAspectRatio)
-        label.setPixmap(pixmap)
+            shown = shown.scaled(*preview.PANEL_SIZE, qt.Qt.KeepAspectRatio)
+        label.setPixmap(shown)
 
     def onCenterViewButton(self) -> None:
         """Bring what is shown to the middle of the 3D views."""

@@ -111,6 +111,7 @@ def imports(path) -> set[str]:
         ("recording", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "turns", "motion"}),
         ("motion", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "turns"}),
         ("motionpanel", {"mediapipe", "cv2", "camera", "tracking", "gil", "turns", "scene", "packages"}),
+        ("pixmap", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("packages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),
         ("messages", {"qt", "mediapipe", "cv2", "camera", "worker", "gil", "scene"}),
     ],

@@ -1,6 +1,5 @@
 """The panel's group for calibrating the camera. Knows Qt and the module's logic, nothing of MRML."""
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -11,6 +10,7 @@ from .calibration import VIEWS_WANTED, Calibration, Progress
 from .errors import LiveHandError
 from .intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
 from .messages import sentence
+from .pixmap import pixmap
 
 
 class CalibrationPanel:
@@ -157,7 +157,7 @@ class CalibrationPanel:
         if progress is None:
             ui.calibrationPictureLabel.clear()
             return
-        ui.calibrationPictureLabel.setPixmap(qt.QPixmap.fromImage(_image(progress.preview)))
+        ui.calibrationPictureLabel.setPixmap(pixmap(progress.preview))
         ui.calibrationProgressBar.setValue(int(100 * progress.done))
         taken = _("Views: {count} of at least {wanted}.").format(count=progress.views, wanted=VIEWS_WANTED)
         self._showHint(" ".join(filter(None, [taken, _rejection(progress), _advice(progress)])))
@@ -239,14 +239,3 @@ def _advice(progress: Progress) -> str:
     if progress.cellsWanted:
         return _("Move the board to where the picture is dark.")
     return _("Show the board somewhere else, closer or farther away.")
-
-
-def _image(pixels: np.ndarray) -> "qt.QImage":
-    """A picture as Qt's; PythonQt takes no array, but what every picture file has.
-
-    :param pixels: (height, width, 3) uint8 RGB.
-    """
-    height, width = pixels.shape[:2]
-    image = qt.QImage()
-    image.loadFromData(qt.QByteArray(b"P6 %d %d 255\n" % (width, height) + pixels.tobytes()), "PPM")
-    return image
