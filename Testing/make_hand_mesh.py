@@ -23,13 +23,11 @@ from handrender import FINGERS, RiggedHand, fingerJoints
 HERE = Path(__file__).resolve().parent
 DOME_MM = 10.0
 """How far the end of the arm is rounded outwards."""
-SOFTENED_MM = 7.0
-SOFTENED_AT_MCPS = 2.5
-MCP_REACH_MM = 30.0
-"""Over which distance the weights are evened out, and how many times as far near the MCPs of the fingers.
+SOFTENED_MM = 9.0
+"""Over which distance the weights are evened out.
 
-As they come, the skin between two fingers grows to four times its area in a fist. These are the least with which no
-triangle grows to twice its size in any picture of the clips.
+As they come, the skin between two fingers grows to four times its area in a fist. This is about the least with which
+no triangle grows to twice its size in any picture of the clips.
 """
 
 
@@ -49,7 +47,7 @@ def handMesh(hand: RiggedHand) -> dict[str, np.ndarray]:
     return {
         "points": points.astype(np.float32),
         "triangles": triangles.astype(np.int16),
-        "weights": softened(points, triangles, joints[1:, 1], weights[:, chains[:, :4].ravel()]).astype(np.float32),
+        "weights": softened(points, triangles, weights[:, chains[:, :4].ravel()]).astype(np.float32),
         "joints": joints.astype(np.float32),
     }
 
@@ -81,27 +79,26 @@ def rounded(points: np.ndarray, triangles: np.ndarray, weights: np.ndarray, isCu
     return points, np.concatenate(pieces), weights
 
 
-def softened(points: np.ndarray, triangles: np.ndarray, mcps: np.ndarray, values: np.ndarray) -> np.ndarray:
+def softened(points: np.ndarray, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Values at a surface's points, spread along it as heat would be.
 
     The Laplacian is the cotangent one (Meyer et al., Discrete Differential-Geometry Operators for Triangulated
     2-Manifolds, 2003), with angles over 90 degrees taken for right ones, so that no value becomes negative.
     """
     n = len(points)
-    distances = np.linalg.norm(points[triangles].mean(axis=1)[:, None] - mcps, axis=2).min(axis=1)
-    softness = SOFTENED_MM * (1 + (SOFTENED_AT_MCPS - 1) * np.exp(-((distances / MCP_REACH_MM) ** 2)))
     laplacian, areas = np.zeros((n, n)), np.zeros(n)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
         a, b, opposite = triangles[:, i], triangles[:, j], triangles[:, k]
         left, right = points[a] - points[opposite], points[b] - points[opposite]
         doubleArea = np.linalg.norm(np.cross(left, right), axis=1)
-        flow = softness**2 * np.maximum(np.einsum("ij,ij->i", left, right), 0.0) / doubleArea / 2
+        halfCotangent = np.maximum(np.einsum("ij,ij->i", left, right), 0.0) / doubleArea / 2
         np.add.at(areas, a, doubleArea / 6)
         for row, column, sign in ((a, a, 1), (b, b, 1), (a, b, -1), (b, a, -1)):
-            np.add.at(laplacian, (row, column), sign * flow)
+            np.add.at(laplacian, (row, column), sign * halfCotangent)
     steps = 3
+    step = np.diag(areas) + SOFTENED_MM**2 / 2 / steps * laplacian
     for _step in range(steps):
-        values = np.linalg.solve(np.diag(areas) + laplacian / 2 / steps, areas[:, None] * values)
+        values = np.linalg.solve(step, areas[:, None] * values)
     return values
 
 

@@ -8,20 +8,19 @@ from .errors import LiveHandError
 
 MESH_FILE_NAME = "HandMesh.npz"
 
-_ELSEWHERE = (
-    [(0, 9, 0.17)]
-    + [(2, 3, 0.16), (4, 3, -0.20)]
-    + [entry for mcp in (5, 9, 13, 17) for entry in ((mcp, mcp + 1, 0.23), (mcp + 3, mcp + 2, -0.40))]
-)
+_ELSEWHERE = [
+    (0, 9, 0.08),
+    (3, 2, 0.18),
+    *(entry for mcp in (5, 9, 13, 17) for entry in ((mcp, mcp + 1, 0.10), (mcp + 2, mcp + 1, 0.18))),
+]
 """The landmarks that MediaPipe lays elsewhere than the mesh its joints: landmark, from there towards, how far of it.
 
-Measured by showing MediaPipe the mesh from 70 sides in each of five poses, from open hand to fist, and triangulating
-what it found: the wrist lies 15 mm towards the middle finger, the fingers' MCPs lie 10 mm and the thumb's 5 mm along
-the next phalanx, the tips 4 mm on.
+The wrist lies nearer to the fingers, MCPs farther along them, DIPs and the thumb's IP less far. With these fractions
+the distances between the landmarks of the mesh are those that MediaPipe's have in ``pose.py``, most within 5 %.
 """
 
 _PALM_GIVES_MM = 3.0
-_SHORTEST, _LONGEST = 0.8, 1.15
+_SHORTEST, _LONGEST = 0.8, 1.2
 _LARGEST_BENDS = np.radians([(45, 70, 90), *4 * [(90, 110, 90)]])
 """How far a hand goes, whatever the landmarks are: in mm, as a ratio, and in degrees from the mesh's open hand.
 
