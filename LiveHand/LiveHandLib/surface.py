@@ -103,8 +103,7 @@ class HandSurface:
 
         along = (turns @ self._directions[..., None])[..., 0]
         reaches = stretches[..., None] * along
-        reaches[1:, 0] = bones[1:, 0] / self._lengths[1:, :1]  # the metacarpals are where the palm is
-        reaches[0, 0] = size * along[0, 0]  # the thumb's first bone is the wrist
+        reaches[:, 0] = bones[:, 0] / self._lengths[:, :1]  # wrist and metacarpals: where the palm is
         joints[:, 2:] = joints[:, 1:2] + (self._lengths[:, 1:, None] * reaches[:, 1:]).cumsum(axis=1)
         # Across a bone everything is as thick as the hand is large, along it as long as the bone.
         motions = size * turns.swapaxes(2, 3)
