@@ -12,9 +12,9 @@ LOSS_MS = 500
 
 REACH_SIZES = 1.0
 REACH_SIZES_PER_MS = 0.02
-"""How far a hand may be from where it should be, in sizes (see :func:`_size`; about 60 mm for an open hand): that
-much at once, for it bends as well as moves, and that much more for each ms, about 1.2 m/s. What is further away is
-not the hand that was there."""
+"""How far a hand may be from where it should be, in its sizes (its landmarks' root mean square distance from their
+centre, about 60 mm for an open hand): that much at once, for it bends as well as moves, and that much more for each
+ms, about 1.2 m/s. What is further away is not the hand that was there."""
 
 LABEL_COST = 0.1
 ABSENCE_COST = 1.2
@@ -38,8 +38,9 @@ class _Side:
     """A hand as it was last seen, and how the labels so far speak for its side."""
 
     imagePx: np.ndarray
-    size: float
-    velocity: np.ndarray  # px per ms
+    centre: tuple[float, float]  # px
+    size: float  # px
+    velocity: tuple[float, float]  # px per ms
     seenMs: int
     votes: float  # ms
 
@@ -70,9 +71,22 @@ class HandIdentity:
         self._sides = {side: was for side, was in self._sides.items() if timestampMs - was.seenMs <= LOSS_MS}
         self._new = set()
         hands = hands[:2]
-        ways = [dict(zip(sides, hands, strict=False)) for sides in (HANDEDNESSES, HANDEDNESSES[::-1])]
-        given = min(ways, key=lambda way: sum(self._cost(side, hand, timestampMs) for side, hand in way.items()))
-        for side, hand in given.items():
+        distances = {side: [self._distance(side, hand, timestampMs) for hand in hands] for side in HANDEDNESSES}
+
+        def cost(way: tuple[str, ...]) -> float:
+            total = 0.0
+            for index, (side, hand) in enumerate(zip(way, hands, strict=False)):
+                distance = distances[side][index]
+                total += distance if distance < 1.0 else ABSENCE_COST
+                total += 0.0 if hand.handedness == side else LABEL_COST * _sureness(hand)
+            return total
+
+        way = min(HANDEDNESSES, HANDEDNESSES[::-1], key=cost)
+        given = dict(zip(way, hands, strict=False))
+        for index, (side, hand) in enumerate(given.items()):
+            if distances[side][index] >= 1.0:
+                self._new.add(side)
+                self._sides.pop(side, None)
             self._see(side, hand, timestampMs, step)
         if sum(self._sides[side].votes for side in given) < -CHANGE_MS:
             given = self._exchanged(given)
@@ -85,32 +99,34 @@ class HandIdentity:
         """
         return side in self._new
 
-    def _cost(self, side: str, hand: Hand, timestampMs: int) -> float:
-        distance = self._distance(side, hand, timestampMs)
-        labelCost = 0.0 if hand.handedness == side else LABEL_COST * _sureness(hand)
-        return labelCost + (distance if distance < 1.0 else ABSENCE_COST)
-
     def _distance(self, side: str, hand: Hand, timestampMs: int) -> float:
         """From where that side's hand should be, over how far it may be; infinite if it was nowhere."""
         was = self._sides.get(side)
         if was is None:
             return math.inf
         elapsed = timestampMs - was.seenMs
-        moved = (hand.imagePx - was.imagePx - was.velocity * min(elapsed, FORESIGHT_MS)).ravel()
+        ahead = min(elapsed, FORESIGHT_MS)
+        way = (was.velocity[0] * ahead, was.velocity[1] * ahead)
+        moved = (hand.imagePx - was.imagePx - way).ravel()
         reach = was.size * (REACH_SIZES + REACH_SIZES_PER_MS * elapsed)
         return math.sqrt(moved @ moved / len(hand.imagePx)) / reach
 
     def _see(self, side: str, hand: Hand, timestampMs: int, step: float) -> None:
         votes = _sureness(hand) * (step if hand.handedness == side else -step)
-        velocity = np.zeros(2)
-        if self._distance(side, hand, timestampMs) < 1.0:
-            was = self._sides[side]
+        centre = hand.imagePx.sum(axis=0) / len(hand.imagePx)
+        about = (hand.imagePx - centre).ravel()
+        size = math.sqrt(about @ about / len(hand.imagePx)) + 1.0
+        x, y = centre.tolist()
+        velocity = (0.0, 0.0)
+        was = self._sides.get(side)
+        if was:
             elapsed = max(timestampMs - was.seenMs, 1)
-            velocity = 0.5 * (was.velocity + (hand.imagePx - was.imagePx).sum(axis=0) / len(hand.imagePx) / elapsed)
             votes += was.votes * math.exp(-elapsed / MEMORY_MS)
-        else:
-            self._new.add(side)
-        self._sides[side] = _Side(hand.imagePx, _size(hand.imagePx), velocity, timestampMs, votes)
+            velocity = (
+                0.5 * (was.velocity[0] + (x - was.centre[0]) / elapsed),
+                0.5 * (was.velocity[1] + (y - was.centre[1]) / elapsed),
+            )
+        self._sides[side] = _Side(hand.imagePx, (x, y), size, velocity, timestampMs, votes)
 
     def _exchanged(self, given: dict[str, Hand]) -> dict[str, Hand]:
         other = dict(zip(HANDEDNESSES, HANDEDNESSES[::-1], strict=True))
@@ -124,9 +140,3 @@ class HandIdentity:
 def _sureness(hand: Hand) -> float:
     """0 when MediaPipe's label is a guess, 1 when it is certain."""
     return max(2.0 * hand.score - 1.0, 0.0)
-
-
-def _size(imagePx: np.ndarray) -> float:
-    """How large a hand is in the picture: its landmarks' root mean square distance from their centre, px."""
-    about = (imagePx - imagePx.sum(axis=0) / len(imagePx)).ravel()
-    return math.sqrt(about @ about / len(imagePx)) + 1.0
