@@ -261,10 +261,13 @@ def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa
     goLive(app, widget)
     parameterNode = widget.logic.getParameterNode()
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "somebody else's")
-    slicer.mrmlScene.RemoveNode(getattr(parameterNode, name))
+    deleted = getattr(parameterNode, name)
+    slicer.mrmlScene.RemoveNode(deleted)
     start = len(tracked)
     assert app.spin(lambda: len(tracked) > start + 3, timeout=20)
     assert getattr(parameterNode, name) is not None
+    if name in ("rightSurface", "rightSkeleton"):
+        assert getattr(parameterNode, name).GetPolyData() is not deleted.GetPolyData(), "Slicer would crash"
     for node in (parameterNode.rightSurface, parameterNode.rightSkeleton, parameterNode.rightLandmarks):
         assert node.GetParentTransformNode() is parameterNode.cameraToRAS
         assert node.GetDisplayNode().GetVisibility()

@@ -232,7 +232,9 @@ class HandNodes:
         return bool(node and node.GetScene() and node.GetTransformNodeID() and node.GetDisplayNode())
 
     def _makeReady(self, kind: str) -> None:
-        if kind != "Landmarks" and kind not in self._models:
+        if kind != "Landmarks":
+            # Never the surface of a node that was deleted: when a vtkMRMLModelNode is destroyed, its observer stays
+            # on its surface, and the next change of that would be told to what is no more.
             self._models[kind] = Skeleton() if kind == "Skeleton" else Surface(self._meshPath, self._side)
         if not self._nodes.cameraToRAS:
             self._nodes.cameraToRAS = newTransform()
