@@ -80,12 +80,19 @@ def benchmark(arguments):
     return main(arguments)
 
 
+def accuracy(arguments):
+    """Measure how far LiveHand's landmarks are from the truth."""
+    from accuracy import main
+
+    return main(arguments)
+
+
 def lint(arguments):
     """Look for mistakes in the code without running it; the options are ruff's."""
     return subprocess.call([sys.executable, "-m", "ruff", "check", "--no-cache", *arguments, str(TESTING.parent)])
 
 
-COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "lint": lint}
+COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "accuracy": accuracy, "lint": lint}
 
 
 # The environment

@@ -91,6 +91,7 @@ def imports(path) -> set[str]:
         ("turns", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("pose", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
+        ("placing", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil", "turns"}),
         ("smoothing", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("board", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),
         ("calibration", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil"}),

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+DEFAULT_DELAY_MS = 50.0
+"""Takes half of the jitter from a resting hand and nothing worth noting from the path of a moving one, ms."""
+
 
 class OneEuro:
     """The One Euro filter: a low-pass whose cutoff frequency rises with the speed of what it follows.

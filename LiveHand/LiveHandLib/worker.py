@@ -6,15 +6,13 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-import numpy as np
 import qt
 
 from . import calibration, camera, hints, intrinsics, pose, preview, tracking
 from .board import Board
 from .errors import LiveHandError
 from .gil import lender
-from .identity import HandIdentity
-from .smoothing import OneEuro
+from .placing import HandPlacer, TrackedHand
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -45,18 +43,6 @@ class Settings:
     smoothingMs: float = 0.0
     calibrations: tuple[intrinsics.Intrinsics, ...] = ()
     board: Board | None = None
-
-
-@dataclass(frozen=True)
-class TrackedHand(tracking.Hand):
-    """A hand and its place.
-
-    :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
-    :ivar deviationsMm: (21,) standard deviation of each one's distance from where it truly is, mm.
-    """
-
-    cameraMm: np.ndarray
-    deviationsMm: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -105,37 +91,6 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.handled.set()
-
-
-class _Placer:
-    """Gives the hands of a stream their places in the camera's frame."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._calibrations = settings.calibrations
-        self._intrinsics: intrinsics.Intrinsics | None = None
-        self._poses = {side: pose.HandPose(settings.palmWidthMm) for side in tracking.HANDEDNESSES}
-        self._filters = {side: OneEuro(settings.smoothingMs) for side in tracking.HANDEDNESSES}
-
-    def trackedFrame(
-        self, frame: camera.Frame, hands: dict[str, tracking.Hand], identity: HandIdentity
-    ) -> TrackedFrame:
-        height, width = frame.image.shape[:2]
-        if not self._intrinsics or self._intrinsics.imageSize != (width, height):
-            self._intrinsics = intrinsics.choose(self._calibrations, (width, height))
-        sides = {}
-        for side, hand in hands.items():
-            handPose, smooth = self._poses[side], self._filters[side]
-            if identity.isNew(side):
-                handPose.reset()
-                smooth.reset()
-            cameraMm, deviationsMm = handPose.update(
-                self._intrinsics.normalized(hand.imagePx),
-                hand.depthPx / self._intrinsics.matrix[0, 0],
-                frame.timestampMs,
-            )
-            cameraMm = smooth.update(cameraMm, frame.timestampMs)
-            sides[side] = TrackedHand(**vars(hand), cameraMm=cameraMm, deviationsMm=deviationsMm)
-        return TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), sides)
 
 
 class TrackingWorker(qt.QObject):
@@ -349,13 +304,15 @@ class TrackingWorker(qt.QObject):
     def _handLook(self, job: _Job, tell):
         settings = job.settings
         model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-        identity = HandIdentity()
-        placer = _Placer(settings)
+        placer = HandPlacer(settings.palmWidthMm, settings.smoothingMs, settings.calibrations)
         with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
 
             def look(frame: camera.Frame) -> tuple[TrackedFrame, bool, bool]:
-                hands = identity.assign(tracker.detect(frame.image, frame.timestampMs), frame.timestampMs)
-                return placer.trackedFrame(frame, hands, identity), bool(hands), False
+                height, width = frame.image.shape[:2]
+                found = tracker.detect(frame.image, frame.timestampMs)
+                hands = placer.place(found, (width, height), frame.timestampMs)
+                result = TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands)
+                return result, bool(hands), False
 
             yield look
 

@@ -1,0 +1,63 @@
+"""From the hands of each picture to hands with a side and a place. Knows numpy, nothing of Qt or MRML."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .identity import HandIdentity
+from .intrinsics import Intrinsics, choose
+from .pose import HandPose
+from .smoothing import OneEuro
+from .tracking import HANDEDNESSES, Hand
+
+
+@dataclass(frozen=True)
+class TrackedHand(Hand):
+    """A hand and its place.
+
+    :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
+    :ivar deviationsMm: (21,) standard deviation of each one's distance from where it truly is, mm.
+    """
+
+    cameraMm: np.ndarray
+    deviationsMm: np.ndarray
+
+
+class HandPlacer:
+    """Follows the hands of one stream of pictures.
+
+    :param palmWidthMm: see :class:`pose.HandPose`, mm.
+    :param smoothingMs: see :class:`smoothing.OneEuro`, ms.
+    :param calibrations: the camera's, see :func:`intrinsics.choose`.
+    """
+
+    def __init__(self, palmWidthMm: float, smoothingMs: float, calibrations: tuple[Intrinsics, ...] = ()) -> None:
+        self._calibrations = calibrations
+        self._intrinsics: Intrinsics | None = None
+        self._identity = HandIdentity()
+        self._poses = {side: HandPose(palmWidthMm) for side in HANDEDNESSES}
+        self._filters = {side: OneEuro(smoothingMs) for side in HANDEDNESSES}
+
+    def place(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
+        """Place the hands of the next picture.
+
+        :param hands: as :meth:`tracking.HandTracker.detect` gives them.
+        :param imageSize: the picture's width and height, px.
+        :param timestampMs: time of the picture in its stream, ms.
+        :returns: the hands by ``"Left"`` and ``"Right"``.
+        """
+        if not self._intrinsics or self._intrinsics.imageSize != imageSize:
+            self._intrinsics = choose(self._calibrations, imageSize)
+        return {
+            side: self._placed(side, hand, timestampMs)
+            for side, hand in self._identity.assign(hands, timestampMs).items()
+        }
+
+    def _placed(self, side: str, hand: Hand, timestampMs: int) -> TrackedHand:
+        pose, smoothing = self._poses[side], self._filters[side]
+        if self._identity.isNew(side):
+            pose.reset()
+            smoothing.reset()
+        directions = self._intrinsics.normalized(hand.imagePx)
+        cameraMm, deviationsMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
+        return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), deviationsMm=deviationsMm)
