@@ -1,3 +1,5 @@
+import contextlib
+import dataclasses
 import logging
 import time
 from collections import deque
@@ -28,7 +30,19 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-from LiveHandLib import intrinsics, motion, packages, preview, scene, tracking, worker
+from LiveHandLib import (
+    geometry,
+    intrinsics,
+    motion,
+    packages,
+    placing,
+    pose,
+    preview,
+    scene,
+    smoothing,
+    tracking,
+    worker,
+)
 from LiveHandLib.board import Board
 from LiveHandLib.calibration import Calibration
 from LiveHandLib.calibrationpanel import CalibrationPanel
@@ -82,6 +96,11 @@ class LiveHandParameterNode:
     everyFrame - Look at every picture of a file instead of playing it at its own pace.
     modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
     modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
+    palmWidthMm - From the index finger's to the little finger's knuckle of the user, mm.
+    smoothingMs - How far a slow hand may stay behind, ms.
+    pointer - Whether the index fingers point.
+    tipOffsetMm - From MediaPipe's landmark to the end of the finger, mm.
+    padOffsetMm - From the finger's middle towards its pad, mm.
     display - Which models show the hands.
     cameraToRAS - Takes the hands from the camera's frame to RAS.
     leftLandmarks, rightLandmarks - The hands' 21 landmarks.
@@ -92,6 +111,7 @@ class LiveHandParameterNode:
     leftAngles, rightAngles - The hands' joint angles over the last time.
     anglesChart - Shows them.
     recording - The newest recording.
+    leftPointer, rightPointer - Their frames begin at the tips of the index fingers.
     """
 
     source: str = ""
@@ -101,6 +121,13 @@ class LiveHandParameterNode:
     everyFrame: bool = False
     modelPath: str = ""
     modelSha256: str = ""
+    palmWidthMm: Annotated[float, WithinRange(pose.LEAST_PALM_WIDTH_MM, pose.GREATEST_PALM_WIDTH_MM)] = (
+        pose.DEFAULT_PALM_WIDTH_MM
+    )
+    smoothingMs: Annotated[float, WithinRange(0.0, 500.0)] = smoothing.DEFAULT_DELAY_MS
+    pointer: bool = False
+    tipOffsetMm: Annotated[float, WithinRange(-20.0, 30.0)] = geometry.TIP_OFFSET_MM
+    padOffsetMm: Annotated[float, WithinRange(-10.0, 15.0)] = geometry.PAD_OFFSET_MM
     display: scene.Display = scene.Display.SURFACE
     cameraToRAS: vtkMRMLLinearTransformNode
     leftLandmarks: vtkMRMLMarkupsFiducialNode
@@ -115,6 +142,8 @@ class LiveHandParameterNode:
     rightAngles: vtkMRMLTableNode
     anglesChart: vtkMRMLPlotChartNode
     recording: vtkMRMLSequenceBrowserNode
+    leftPointer: vtkMRMLLinearTransformNode
+    rightPointer: vtkMRMLLinearTransformNode
 
 
 #
@@ -165,6 +194,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.liveCheckBox.connect("toggled(bool)", self.onLiveToggled)
         self.ui.previewCollapsibleButton.connect("contentsCollapsed(bool)", self.onPreviewCollapsed)
         self.ui.centerViewButton.connect("clicked(bool)", self.onCenterViewButton)
+        self.ui.viewComboBox.connect("activated(int)", self.onViewActivated)
         self.ui.modelButton.connect("clicked(bool)", self.onModelButton)
         self.ui.modelResetButton.connect("clicked(bool)", self.onModelResetButton)
         # The panel can go away with the application without being cleaned up one by one.
@@ -229,6 +259,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelNameLabel.text = Path(path).name if path else _("the one that comes with LiveHand")
         self.ui.modelNameLabel.toolTip = path
         self.ui.modelResetButton.enabled = bool(path)
+        self.ui.tipOffsetSpinBox.enabled = self.ui.padOffsetSpinBox.enabled = self._parameterNode.pointer
+        self.updateView()
         self.logic.followParameterNode()
         self._motionPanel.update()
         self._calibrationPanel.update()
@@ -297,6 +329,28 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if source:
             self.logic.setSource(source)
         self.updateSources()
+
+    # Hand
+
+    def updateView(self) -> None:
+        """Offer the ways to show the hands, and the transform's own if it is another one."""
+        views = [("owner", _("As you see it")), ("camera", _("As the camera sees it"))]
+        view = self.logic.view()
+        if not view:
+            views.append(("", _("As the transform has it")))
+        box = self.ui.viewComboBox
+        if [name for name, _text in views] != [box.itemData(i) for i in range(box.count)]:
+            box.clear()
+            for name, text in views:
+                box.addItem(text, name)
+        box.setCurrentIndex([name for name, _text in views].index(view))
+
+    def onViewActivated(self, index: int) -> None:
+        """Called when the user chooses how to show the hands."""
+        view = self.ui.viewComboBox.itemData(index)
+        if view:
+            self.logic.setView(view)
+        self.updateView()
 
     def onModelButton(self) -> None:
         """Choose another hand model."""
@@ -374,7 +428,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.hintLabel.setText(hintSentence(statistics.hint))
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}
-        seen = ", ".join(f"{names[side]} ({hand.score:.0%})" for side, hand in sorted(hands.items()))
+        seen = ", ".join(
+            f"{names[side]} ({hand.score:.0%}, ±{np.median(hand.deviationsMm):.0f} mm)"
+            for side, hand in sorted(hands.items())
+        )
         self.showMessage(
             _("{rate:.0f} frames/s, {latency:.0f} ms latency, {hands}").format(
                 rate=statistics.framesPerSecond, latency=self.logic.latencyMs(), hands=seen or _("no hand in view")
@@ -413,6 +470,9 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 #
 # LiveHandLogic
 #
+
+USER_SETTINGS = ("palmWidthMm", "smoothingMs", "tipOffsetMm", "padOffsetMm")
+"""Parameters that belong to the user: a scene that has none yet begins with what was chosen last."""
 
 
 def resourcePath(name: str) -> Path:
@@ -458,6 +518,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.frame: worker.TrackedFrame | None = None
         self._parameterNode: LiveHandParameterNode | None = None
         self._hands: dict[str, scene.HandNodes] = {}
+        self._pointers: dict[str, scene.PointerNodes] = {}
+        self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
         self._shownHands: dict[str, worker.TrackedHand] = {}
         self._shownDisplay = scene.Display.SURFACE
         self._cameraSlice = CameraSlice()
@@ -492,7 +554,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self) -> LiveHandParameterNode:
         """The scene's parameter node for this module."""
         if not self._parameterNode or not self._parameterNode.parameterNode.GetScene():
-            self._parameterNode = LiveHandParameterNode(super().getParameterNode())
+            node = super().getParameterNode()
+            isNew = not node.GetParameterCount()
+            self._parameterNode = LiveHandParameterNode(node)
+            if isNew:
+                self._recallForUser()
         return self._parameterNode
 
     def setSource(self, source: Camera | int | str | Path) -> None:
@@ -542,6 +608,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _start(self, board: Board | None) -> None:
         settings = self._settingsFromParameterNode(board)
         self.frame = None
+        self._lastSeen.clear()
         self._latenciesMs.clear()
         self._hasEnded = False
         if settings.source == "":
@@ -562,10 +629,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def followParameterNode(self) -> None:
         """Track and show what the parameter node asks for now, as far as it is something else than before."""
         self._updatePictures()
+        self._rememberForUser()
         if self.worker.state in (worker.STARTING, worker.LIVE):
-            board = self._settings.board
-            if self._settings != self._settingsFromParameterNode(board):
-                self._start(board)
+            settings = self._settingsFromParameterNode(self._settings.board)
+            if settings == dataclasses.replace(self._settings, measures=settings.measures):
+                self._settings = settings
+                self.worker.measure(settings.measures)
+            else:
+                self._start(settings.board)
         if self._shownDisplay != self.getParameterNode().display:
             self._showHands(self._shownHands)
         self.motion.updateChart()
@@ -671,6 +742,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def showFrame(self, frame: worker.TrackedFrame) -> None:
         """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
         self.frame = frame
+        for side, hand in frame.hands.items():
+            self._lastSeen[side] = hand.deviationsMm, frame.availableAt
         self._showHands(frame.hands)
         self.motion.add(frame)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
@@ -686,8 +759,47 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 if side in self._hands:
                     landmarks = hands[side].cameraMm if side in hands else None
                     self._hands[side].update(landmarks, self._shownDisplay)
+                    self._showPointer(side, landmarks)
         except LiveHandError as error:
             self._refuse(error)
+
+    def _showPointer(self, side: str, landmarks: np.ndarray | None) -> None:
+        parameterNode = self.getParameterNode()
+        if landmarks is not None and parameterNode.pointer:
+            if side not in self._pointers:
+                self._pointers[side] = scene.PointerNodes(side, parameterNode)
+            offsets = parameterNode.tipOffsetMm, parameterNode.padOffsetMm
+            self._pointers[side].update(geometry.pointer(landmarks, side, *offsets))
+        elif side in self._pointers:
+            self._pointers[side].update(None)
+
+    def setView(self, view: str) -> None:
+        """Show the hands as somebody sees them, from the next picture on.
+
+        :param view: a key of :data:`geometry.CAMERA_TO_RAS`, ``"owner"`` or ``"camera"``.
+        """
+        parameterNode = self.getParameterNode()
+        if not parameterNode.cameraToRAS:
+            parameterNode.cameraToRAS = scene.newTransform()
+        matrix = slicer.util.vtkMatrixFromArray(geometry.CAMERA_TO_RAS[view])
+        parameterNode.cameraToRAS.SetMatrixTransformToParent(matrix)
+
+    def view(self) -> str:
+        """As whom the hands are shown, see :meth:`setView`; empty when the transform node says something else."""
+        node = self.getParameterNode().cameraToRAS
+        matrix = slicer.util.arrayFromTransformMatrix(node) if node else geometry.CAMERA_TO_RAS["owner"]
+        return next((view for view, known in geometry.CAMERA_TO_RAS.items() if np.allclose(matrix, known)), "")
+
+    def deviationsMm(self, side: str) -> np.ndarray | None:
+        """How far a hand's landmarks may be from where they are shown, by now: it grows while the hand is hidden.
+
+        :param side: ``"Left"`` or ``"Right"``.
+        :returns: (21,) standard deviations, mm; None if the hand has not been seen since Live went on.
+        """
+        if side not in self._lastSeen:
+            return None
+        deviationsMm, seenAt = self._lastSeen[side]
+        return pose.deviationsAfter(deviationsMm, 1000.0 * (time.perf_counter() - seenAt))
 
     def _rememberedColor(self, side: str) -> tuple[float, ...] | None:
         color = qt.QColor(slicer.app.userSettings().value(f"LiveHand/{side}Color", ""))
@@ -712,6 +824,18 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     # Internals
 
+    def _recallForUser(self) -> None:
+        for name in USER_SETTINGS:
+            value = slicer.app.userSettings().value(f"LiveHand/{name}")
+            # What is stored may come from another version.
+            with contextlib.suppress(ValueError, TypeError):
+                if value is not None:
+                    setattr(self._parameterNode, name, float(value))
+
+    def _rememberForUser(self) -> None:
+        for name in USER_SETTINGS:
+            slicer.app.userSettings().setValue(f"LiveHand/{name}", getattr(self.getParameterNode(), name))
+
     def _source(self) -> int | str:
         source = self.getParameterNode().source
         index, _name = cameraOfSource(source)
@@ -727,7 +851,9 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             everyFrame=parameterNode.everyFrame,
             mirrored=parameterNode.mirrored,
             board=board,
-            calibrations=() if board else self.calibrations(),
+            measures=placing.Measures(
+                parameterNode.palmWidthMm, parameterNode.smoothingMs, () if board else self.calibrations()
+            ),
         )
 
     def _refuse(self, error: LiveHandError) -> None:
@@ -752,6 +878,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._cameraSlice.remove()
         self._rememberColors()
         self._hands.clear()
+        self._pointers.clear()
         self._shownHands = {}
         self.motion.forget()
         self._parameterNode = None

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "LiveHand"))
 
 from LiveHandLib import tracking  # noqa: E402
 from LiveHandLib.intrinsics import Intrinsics  # noqa: E402
-from LiveHandLib.placing import HandPlacer  # noqa: E402
+from LiveHandLib.placing import HandPlacer, Measures  # noqa: E402
 from LiveHandLib.pose import DEFAULT_PALM_WIDTH_MM  # noqa: E402
 from LiveHandLib.smoothing import DEFAULT_DELAY_MS  # noqa: E402
 
@@ -163,7 +163,7 @@ def rendered(side: str, name: str, pictures: int = 90) -> Sequence:
 def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_MS) -> Track:
     """Track a sequence by all methods."""
     result = Track()
-    placer = HandPlacer(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,))
+    placer = HandPlacer(Measures(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
     with tracking.HandTracker(model) as tracker:
         for number, timestampMs, image, truth in sequence.frames:
             hands = tracker.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), timestampMs)

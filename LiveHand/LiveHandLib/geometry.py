@@ -36,3 +36,44 @@ left; towards the camera becomes anterior, towards the viewer.
 
 Both are rotations, so a right hand stays a right hand; a mirror image would make a left one of it.
 """
+
+TIP_OFFSET_MM = 7.0
+"""From MediaPipe's landmark to the end of the index finger, mm.
+
+On a rigged hand the finger ends 11 mm beyond the joint of its tip, and MediaPipe lays its landmark 4 mm beyond that.
+HandNav (2022) adds 11 mm to where SQPNP puts it.
+"""
+
+PAD_OFFSET_MM = 0.0
+"""From the finger's middle towards its pad, mm: none, for pointing with the end of the finger. Half the finger's
+thickness, 6 to 7 mm, for touching with the pad."""
+
+_INDEX_DIP, _INDEX_TIP, _INDEX_MCP, _PINKY_MCP = 7, 8, 5, 17
+
+
+def pointer(landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: float) -> np.ndarray:
+    """The index finger as a pointer.
+
+    :param landmarks: (21, 3), mm, in any frame that is no mirror image.
+    :param side: ``"Left"`` or ``"Right"``.
+    :param tipOffsetMm: from the landmark along the finger to where it ends, mm.
+    :param padOffsetMm: from there towards the finger's pad, mm.
+    :returns: (4, 4) matrix from the pointer's frame to that of the landmarks, mm: the origin is the tip, z points out
+        of the finger and y towards its pad.
+    """
+    along = _unit(landmarks[_INDEX_TIP] - landmarks[_INDEX_DIP], np.array([0.0, 0.0, 1.0]))
+    across = landmarks[_INDEX_MCP] - landmarks[_PINKY_MCP]
+    if side == "Left":
+        across = -across
+    # Where the knuckles lie in the finger's direction, any direction across it will do.
+    pad = _unit(np.cross(across, along), np.cross(np.eye(3)[np.argmin(np.abs(along))], along))
+    matrix = np.eye(4)
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = np.cross(pad, along), pad, along
+    matrix[:3, 3] = landmarks[_INDEX_TIP] + tipOffsetMm * along + padOffsetMm * pad
+    return matrix
+
+
+def _unit(vector: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """A direction; another one where there is none."""
+    length = np.sqrt(vector @ vector)
+    return vector / length if length > 1e-6 else otherwise / np.sqrt(otherwise @ otherwise)

@@ -29,6 +29,10 @@ def sentence(error: LiveHandError) -> str:
             "choose it again if you changed it on purpose, or reinstall LiveHand."
         ),
         "modelUnusable": _("MediaPipe cannot use the hand model ({detail}): choose a hand landmarker bundle (.task)."),
+        "palmWidth": _(
+            "No palm is {palmWidth} mm wide: measure from the knuckle of the index finger to that of the little "
+            "finger, and enter 30 to 110 mm."
+        ),
         "noSource": _("No camera is chosen: choose one, or a video file, and tick Live again."),
         "cameraNotFound": _(
             "The camera cannot be opened: check that it is plugged in, that no other program uses it and that "

@@ -6,8 +6,8 @@ import numpy as np
 
 from .identity import HandIdentity
 from .intrinsics import Intrinsics, choose
-from .pose import HandPose
-from .smoothing import OneEuro
+from .pose import DEFAULT_PALM_WIDTH_MM, HandPose
+from .smoothing import DEFAULT_DELAY_MS, OneEuro
 from .tracking import HANDEDNESSES, Hand
 
 
@@ -23,20 +23,39 @@ class TrackedHand(Hand):
     deviationsMm: np.ndarray
 
 
+@dataclass(frozen=True)
+class Measures:
+    """What has to be known for millimetres, and how smooth they shall be.
+
+    :ivar palmWidthMm: see :class:`pose.HandPose`, mm.
+    :ivar smoothingMs: see :class:`smoothing.OneEuro`, ms.
+    :ivar calibrations: the camera's, see :func:`intrinsics.choose`.
+    """
+
+    palmWidthMm: float = DEFAULT_PALM_WIDTH_MM
+    smoothingMs: float = DEFAULT_DELAY_MS
+    calibrations: tuple[Intrinsics, ...] = ()
+
+
 class HandPlacer:
     """Follows the hands of one stream of pictures.
 
-    :param palmWidthMm: see :class:`pose.HandPose`, mm.
-    :param smoothingMs: see :class:`smoothing.OneEuro`, ms.
-    :param calibrations: the camera's, see :func:`intrinsics.choose`.
+    :raises LiveHandError: ``palmWidth`` when no hand is of that size.
     """
 
-    def __init__(self, palmWidthMm: float, smoothingMs: float, calibrations: tuple[Intrinsics, ...] = ()) -> None:
-        self._calibrations = calibrations
-        self._intrinsics: Intrinsics | None = None
+    def __init__(self, measures: Measures) -> None:
         self._identity = HandIdentity()
-        self._poses = {side: HandPose(palmWidthMm) for side in HANDEDNESSES}
-        self._filters = {side: OneEuro(smoothingMs) for side in HANDEDNESSES}
+        self.use(measures)
+
+    def use(self, measures: Measures) -> None:
+        """Place the hands by other measures from now on.
+
+        :raises LiveHandError: ``palmWidth`` when no hand is of that size.
+        """
+        self._poses = {side: HandPose(measures.palmWidthMm) for side in HANDEDNESSES}
+        self._filters = {side: OneEuro(measures.smoothingMs) for side in HANDEDNESSES}
+        self._intrinsics: Intrinsics | None = None
+        self.measures = measures
 
     def place(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
         """Place the hands of the next picture.
@@ -47,7 +66,7 @@ class HandPlacer:
         :returns: the hands by ``"Left"`` and ``"Right"``.
         """
         if not self._intrinsics or self._intrinsics.imageSize != imageSize:
-            self._intrinsics = choose(self._calibrations, imageSize)
+            self._intrinsics = choose(self.measures.calibrations, imageSize)
         return {
             side: self._placed(side, hand, timestampMs)
             for side, hand in self._identity.assign(hands, timestampMs).items()

@@ -8,6 +8,8 @@ the two and the picture before together.
 
 import numpy as np
 
+from .errors import LiveHandError
+
 DEFAULT_PALM_WIDTH_MM = 62.0
 """From the index finger's to the little finger's knuckle in an adult hand, mm, when it has not been measured.
 
@@ -82,9 +84,13 @@ class HandPose:
     as in a Kalman filter.
 
     :param palmWidthMm: distance of the index finger's and the little finger's knuckle, mm.
+    :raises LiveHandError: ``palmWidth`` when it is not from :data:`LEAST_PALM_WIDTH_MM` to
+        :data:`GREATEST_PALM_WIDTH_MM`.
     """
 
     def __init__(self, palmWidthMm: float = DEFAULT_PALM_WIDTH_MM) -> None:
+        if not LEAST_PALM_WIDTH_MM <= palmWidthMm <= GREATEST_PALM_WIDTH_MM:
+            raise LiveHandError("palmWidth", palmWidth=f"{palmWidthMm:g}")
         self._lengths = palmWidthMm * _RATIOS
         self._lengthSds = palmWidthMm * _RATIO_SDS
         self._depthSds = palmWidthMm * _DEPTH_SDS
@@ -188,3 +194,13 @@ class HandPose:
             else:
                 damping *= 25.0
         return depths, measured, cost
+
+
+def deviationsAfter(deviationsMm: np.ndarray, elapsedMs: float) -> np.ndarray:
+    """How sure the last pose is by now, while the hand is hidden.
+
+    :param deviationsMm: (21,) as :meth:`HandPose.update` gave them, mm.
+    :param elapsedMs: time since then, ms.
+    :returns: (21,) mm.
+    """
+    return np.sqrt(deviationsMm**2 + elapsedMs * (_COMMON_MM2_PER_MS + _SINGLE_MM2_PER_MS))

@@ -291,6 +291,63 @@ def newLandmarks(name: str, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
     return node
 
 
+class PointerNodes:
+    """An index finger as a pointer: a transform node whose frame begins at its tip, and a cone that shows it.
+
+    :param side: ``"Left"`` or ``"Right"``.
+    :param nodes: keeps the transform node, as the parameter node does, in ``leftPointer`` or ``rightPointer``, and has
+        ``cameraToRAS``.
+    """
+
+    CONE_LENGTH_MM, CONE_RADIUS_MM = 12.0, 3.0
+    _CONE = "LiveHand.PointerModel"  # the role of the cone's node for the transform node
+
+    def __init__(self, side: str, nodes) -> None:
+        self._side = side
+        self._nodes = nodes
+        self._matrix = vtk.vtkMatrix4x4()
+
+    def update(self, matrix: np.ndarray | None) -> None:
+        """Move the pointer, or hide it.
+
+        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`geometry.pointer`; None when it
+            is not seen.
+        """
+        name = f"{self._side.lower()}Pointer"
+        node = getattr(self._nodes, name)
+        if matrix is not None:
+            if node is None:
+                node = slicer.mrmlScene.AddNewNodeByClass(
+                    "vtkMRMLLinearTransformNode", f"LiveHand {self._side} Pointer"
+                )
+                setattr(self._nodes, name, node)
+            node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
+            self._matrix.DeepCopy(matrix.ravel())
+            node.SetMatrixTransformToParent(self._matrix)
+            if node.GetNodeReference(self._CONE) is None:
+                node.SetNodeReferenceID(self._CONE, self._newCone(node).GetID())
+        cone = node.GetNodeReference(self._CONE) if node else None
+        display = cone.GetDisplayNode() if cone else None
+        if display and bool(display.GetVisibility()) != (matrix is not None):
+            display.SetVisibility(matrix is not None)
+
+    def _newCone(self, transform) -> "slicer.vtkMRMLModelNode":
+        cone = vtk.vtkConeSource()
+        cone.SetHeight(self.CONE_LENGTH_MM)
+        cone.SetRadius(self.CONE_RADIUS_MM)
+        cone.SetResolution(24)
+        cone.SetDirection(0.0, 0.0, 1.0)
+        cone.SetCenter(0.0, 0.0, -self.CONE_LENGTH_MM / 2.0)
+        cone.Update()
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"LiveHand {self._side} Pointer Tip")
+        node.SetAndObservePolyData(cone.GetOutput())
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetColor(SKELETON_COLORS[self._side])
+        node.GetDisplayNode().SetVisibility2D(True)
+        node.SetAndObserveTransformNodeID(transform.GetID())
+        return node
+
+
 def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
     """Give a point list the 21 landmarks, under MediaPipe's names."""
     modified = node.StartModify()

@@ -6,13 +6,14 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+import numpy as np
 import qt
 
-from . import calibration, camera, hints, intrinsics, pose, preview, tracking
+from . import calibration, camera, hints, preview, tracking
 from .board import Board
 from .errors import LiveHandError
 from .gil import lender
-from .placing import HandPlacer, TrackedHand
+from .placing import HandPlacer, Measures, TrackedHand
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -27,9 +28,7 @@ class Settings:
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
     :ivar mirrored: the source's pictures are mirrored.
-    :ivar palmWidthMm: from the index finger's to the little finger's knuckle, mm; see :class:`pose.HandPose`.
-    :ivar smoothingMs: how far a slow hand may stay behind, ms; see :class:`smoothing.OneEuro`.
-    :ivar calibrations: what is known of the camera, at any resolution; see :func:`intrinsics.choose`.
+    :ivar measures: what makes millimetres of pictures; the only part that can be changed while live.
     :ivar board: look for views of this board instead of hands, and calibrate the camera from them.
     """
 
@@ -39,9 +38,7 @@ class Settings:
     numberOfHands: int = 1
     everyFrame: bool = False
     mirrored: bool = False
-    palmWidthMm: float = pose.DEFAULT_PALM_WIDTH_MM
-    smoothingMs: float = 0.0
-    calibrations: tuple[intrinsics.Intrinsics, ...] = ()
+    measures: Measures = field(default_factory=Measures)
     board: Board | None = None
 
 
@@ -84,6 +81,7 @@ class Statistics:
 @dataclass
 class _Job:
     settings: Settings
+    measures: Measures
     stop: threading.Event = field(default_factory=threading.Event)
     handled: threading.Event = field(default_factory=threading.Event)
     thread: object = None
@@ -144,10 +142,15 @@ class TrackingWorker(qt.QObject):
             self._next = settings
             self._requestStop()
             return
-        job = self._job = _Job(settings)
+        job = self._job = _Job(settings, settings.measures)
         self.lastStatistics = Statistics()
         self._setState(STARTING)
         job.thread = lender().start(lambda: self._run(job), job.stop.set, self._onPartDone)
+
+    def measure(self, measures: Measures) -> None:
+        """Go on with other measures, without a pause."""
+        if self._job:
+            self._job.measures = measures
 
     def stop(self) -> None:
         """Go off. The camera is released within half a second, unless its driver hangs."""
@@ -304,10 +307,12 @@ class TrackingWorker(qt.QObject):
     def _handLook(self, job: _Job, tell):
         settings = job.settings
         model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-        placer = HandPlacer(settings.palmWidthMm, settings.smoothingMs, settings.calibrations)
+        placer = HandPlacer(settings.measures)
         with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
 
             def look(frame: camera.Frame) -> tuple[TrackedFrame, bool, bool]:
+                if placer.measures is not job.measures:
+                    placer.use(job.measures)
                 height, width = frame.image.shape[:2]
                 found = tracker.detect(frame.image, frame.timestampMs)
                 hands = placer.place(found, (width, height), frame.timestampMs)
