@@ -1,5 +1,7 @@
 """The nodes: standard, made once, moved in place, right side up, and the user's to delete."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -342,3 +344,78 @@ def test_module_left_and_entered_while_live(app, widget, tracked):  # noqa: F811
     assert app.spin(lambda: len(tracked) > start + 3, timeout=20), "Live goes on"
     app.showModule("LiveHand")
     assert widget.ui.liveCheckBox.checked
+
+
+def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked):  # noqa: F811
+    goLive(app, widget)
+    states = []
+    widget.logic.worker.stateChanged.connect(states.append)
+    distances = []
+    for width in (50.0, 100.0):
+        widget.ui.palmWidthSpinBox.value = width
+        start = len(tracked)
+        assert app.spin(lambda start=start: len(tracked) > start + 10, timeout=20)
+        distances.append(np.median([frame.hands["Right"].cameraMm[:, 2].mean() for frame in tracked[-5:]]))
+    widget.logic.worker.stateChanged.disconnect(states.append)
+    assert states == []
+    assert distances[1] / distances[0] == pytest.approx(2, rel=0.15)
+
+
+def test_what_belongs_to_the_user_is_there_in_the_next_scene(app, widget):
+    import slicer
+
+    widget.ui.palmWidthSpinBox.value = 71.5
+    widget.ui.smoothingSliderWidget.value = 120
+    slicer.mrmlScene.Clear(0)
+    parameterNode = widget.logic.getParameterNode()
+    assert parameterNode.palmWidthMm == 71.5 and parameterNode.smoothingMs == 120
+    slicer.app.userSettings().setValue("LiveHand/palmWidthMm", "from another version")
+    slicer.mrmlScene.Clear(0)
+    assert widget.logic.getParameterNode().palmWidthMm == 62.0
+    slicer.app.userSettings().setValue("LiveHand/smoothingMs", 50.0)
+
+
+def test_view_can_be_chosen_and_a_moved_transform_is_told(app, logic, widget):
+    import slicer
+
+    from LiveHandLib.geometry import CAMERA_TO_RAS
+
+    play(app, logic, SAMPLE_CLIP)
+    box = widget.ui.viewComboBox
+    widget.onViewActivated(box.findData("camera"))
+    node = logic.getParameterNode().cameraToRAS
+    assert np.allclose(slicer.util.arrayFromTransformMatrix(node), CAMERA_TO_RAS["camera"])
+    assert box.currentData == "camera"
+    slicer.util.updateTransformMatrixFromArray(node, np.eye(4))
+    widget.updateView()
+    assert box.currentText == "As the transform has it"
+    widget.onViewActivated(box.findData("owner"))
+    assert logic.view() == "owner" and box.count == 2
+
+
+def test_pointer_begins_at_the_fingertip_and_goes_with_the_hand(app, logic, widget):
+    import slicer
+    import vtk
+
+    widget.ui.pointerCheckBox.setChecked(True)
+    play(app, logic, SAMPLE_CLIP)
+    parameterNode = logic.getParameterNode()
+    assert parameterNode.leftPointer is None
+    matrix = vtk.vtkMatrix4x4()
+    parameterNode.rightPointer.GetMatrixTransformToWorld(matrix)
+    toRAS = slicer.util.arrayFromVTKMatrix(matrix)
+    ras = slicer.util.arrayFromMarkupsControlPoints(parameterNode.rightLandmarks, world=True)
+    assert np.linalg.norm(toRAS[:3, 3] - ras[8]) == pytest.approx(7.0, abs=0.01)
+    assert toRAS[:3, 2] @ (ras[8] - ras[7]) > 0
+    cone = slicer.util.getNode("LiveHand Right Pointer Tip")
+    assert cone.GetDisplayNode().GetVisibility() and cone.GetParentTransformNode() is parameterNode.rightPointer
+    logic.showFrame(replace(logic.frame, hands={}))
+    assert not cone.GetDisplayNode().GetVisibility()
+
+
+def test_uncertainty_grows_while_the_hand_is_hidden(app, logic):
+    play(app, logic, SAMPLE_CLIP)
+    first = logic.deviationsMm("Right")
+    app.spin(timeout=0.2)
+    assert (logic.deviationsMm("Right") > first).all()
+    assert logic.deviationsMm("Left") is None
