@@ -86,25 +86,34 @@ def frames(clip: str, pace: float | None):
 
 
 def detections(clip: str, pace: float | None, hands: int = 1):
-    """What a script finds: (number, available, seen), seen being (21, 3) world landmarks in mm for each hand."""
+    """What a script finds: (number, available, seen), seen being (21, 3) landmarks in mm for each hand.
+
+    It places the hands by the same code as LiveHand, so that all ways end with the same.
+    """
     import mediapipe
     from mediapipe.tasks.python import BaseOptions, vision
+
+    from LiveHandLib import placing, tracking
 
     options = vision.HandLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(MODEL)), running_mode=vision.RunningMode.VIDEO, num_hands=hands
     )
+    placer = placing.HandPlacer(placing.Measures())
     with vision.HandLandmarker.create_from_options(options) as landmarker:
         for image, number, timestamp, available in frames(clip, pace):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
             result = landmarker.detect_for_video(picture, timestamp)
-            yield (
-                number,
-                available,
-                [
-                    1000.0 * np.array([(point.x, point.y, point.z) for point in landmarks])
-                    for landmarks in result.hand_world_landmarks
-                ],
-            )
+            height, width = image.shape[:2]
+            found = []
+            for categories, inPicture, inWorld in zip(
+                result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
+            ):
+                points = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(inPicture, inWorld, strict=True)])
+                points *= (width, height, width, 1000.0, 1000.0, 1000.0)
+                label, score = categories[0].category_name, categories[0].score
+                found.append(tracking.Hand(label, score, points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
+            placed = placer.place(found, (width, height), timestamp)
+            yield number, available, [hand.cameraMm for hand in placed.values()]
 
 
 def plain(clip: str, pace: float | None) -> dict:
@@ -231,14 +240,26 @@ def application(rendering: bool = False):
             raise RuntimeError(app.errors)
 
 
+def handNodes(side: str):
+    """A hand's nodes as LiveHand shows them by default."""
+    import slicer
+
+    import LiveHand
+    from LiveHandLib import scene, surface
+
+    kept = slicer.mrmlScene.GetSingletonNode("benchmark", "vtkMRMLScriptedModuleNode")
+    kept = kept or slicer.mrmlScene.AddNode(slicer.vtkMRMLScriptedModuleNode())
+    kept.SetSingletonTag("benchmark")
+    nodes = LiveHand.LiveHandParameterNode(kept)
+    return scene.HandNodes(side, nodes, LiveHand.resourcePath(surface.MESH_FILE_NAME))
+
+
 def received(way: str, clip: str, pace: float | None) -> dict:
     """A second process sends; the host receives and moves the same nodes as LiveHand does."""
     with application() as (app, meter):
         import qt
 
-        from LiveHandLib import scene
-
-        hand = scene.HandNodes("Right", None, None, scene.newTransform())
+        hand = handNodes("Right")
         over = []
 
         def show(number, available, seen) -> None:
@@ -424,11 +445,8 @@ def start(clip: str) -> dict:
 def sceneUpdate() -> dict:
     """Moving the nodes alone, ms a frame, for one hand and for two."""
     with application() as (app, _meter):
-        from LiveHandLib import scene
-
         app.showModule("LiveHand")
-        transform = scene.newTransform()
-        hands = [scene.HandNodes(side, None, None, transform) for side in ("Right", "Left")]
+        hands = [handNodes(side) for side in ("Right", "Left")]
         landmarks = np.random.default_rng(0).uniform(-80, 80, (500, 21, 3))
 
         def cost(some) -> float:
