@@ -16,9 +16,9 @@ MEASURES = (*joints.ANGLES, PINCH)
 TIME = "Time"
 _UNITS = {TIME: "s", PINCH: "mm"} | dict.fromkeys(joints.ANGLES, "degrees")
 
-# Okabe and Ito's colours, which people who do not see all colours tell apart; the black, of no use on a dark view, is
-# left out.
-_COLORS = ("E69F00", "56B4E9", "009E73", "CC79A7", "0072B2", "D55E00", "F0E442")
+# Okabe and Ito's colours, which people who do not see all colours tell apart; grey for their yellow, which is hard to
+# see on the white of a plot.
+_COLORS = ("E69F00", "56B4E9", "009E73", "CC79A7", "0072B2", "D55E00", "666666")
 
 
 class StreamClock:
