@@ -1,6 +1,6 @@
 """Draw the README's plot: joint angles of the sample clip, as a plot view of Slicer draws LiveHand's chart node.
 
-    python make_plot.py [Plot.png]
+python make_plot.py [Plot.png]
 """
 
 import sys

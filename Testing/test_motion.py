@@ -47,6 +47,12 @@ def record(logic, frames):
     return logic.motion.stopRecording()
 
 
+def goLiveForLong(app, widget) -> None:
+    """Tick Live for a clip that lasts, however slow the computer is just now."""
+    widget.logic.getParameterNode().everyFrame = True
+    goLive(app, widget)
+
+
 def proxies(browser) -> dict:
     """The nodes that the browser moves, by the names they have after the recording's."""
     import vtk
@@ -138,7 +144,7 @@ def test_table_deleted_while_live_comes_back_and_starts_anew_with_live(app, widg
     import slicer
 
     widget.ui.measureAnglesCheckBox.setChecked(True)
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     parameterNode = widget.logic.getParameterNode()
     assert app.spin(lambda: parameterNode.rightAngles and parameterNode.rightAngles.GetNumberOfRows() > 3, timeout=20)
     slicer.mrmlScene.RemoveNode(parameterNode.rightAngles)
@@ -147,7 +153,7 @@ def test_table_deleted_while_live_comes_back_and_starts_anew_with_live(app, widg
     settled(app, widget.logic)
     rows = parameterNode.rightAngles.GetNumberOfRows()
     assert rows > 3, "the last Live's angles stay"
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     assert app.spin(lambda: 0 < parameterNode.rightAngles.GetNumberOfRows() < rows + 2, timeout=20)
     assert column(parameterNode.rightAngles, "Time")[0] == 0
     assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 1
@@ -170,7 +176,7 @@ def tick(widget, measure: str, on: bool) -> None:
 def test_plot_of_the_ticked_measures(app, widget):
     import slicer
 
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     widget.ui.showPlotButton.click()
     parameterNode = widget.logic.getParameterNode()
     assert parameterNode.measureAngles and widget.ui.measureAnglesCheckBox.checked
@@ -276,6 +282,11 @@ def test_recordings_do_not_mix(app, logic):
     assert first.GetName() != second.GetName()
     assert (first.GetNumberOfItems(), second.GetNumberOfItems()) == (3, 5)
     assert set(proxies(second)) == {"Camera to RAS", "Right Landmarks"}
+    names = [node.GetName() for node in nodesOfLiveHand()]
+    for browser, sides in ((first, ["Left", "Right"]), (second, ["Right"])):
+        sequences = ["Camera to RAS", *(f"{side} Landmarks" for side in sides)]
+        for name in sequences:
+            assert names.count(f"{browser.GetName()} {name}") == 2, "a sequence and the node that it moves"
     assert logic.getParameterNode().recording is second
 
 
@@ -349,26 +360,41 @@ def test_kept_when_live_goes_off_by_itself(app, widget, tracked, writeClip):  # 
     assert widget.ui.recordingLabel.text == parameterNode.recording.GetName()
 
 
+def test_kept_for_a_script_without_the_panel(app, widget, tracked):  # noqa: F811
+    from LiveHand import LiveHandLogic
+
+    logic = LiveHandLogic()
+    logic.motion.startRecording()
+    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    assert logic.motion.recording.isStopped
+    frames = len(logic.motion.recording.frames)
+    logic.showFrame(logic.frame)
+    assert logic.motion.stopRecording().GetNumberOfItems() == frames > 100
+    logic.close()
+
+
 def test_goes_on_over_a_change_of_settings(app, widget, tracked):  # noqa: F811
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     widget.ui.recordButton.click()
-    assert app.spin(lambda: len(tracked) > 10, timeout=20)
+    first = len(tracked)
+    assert app.spin(lambda: len(tracked) > first + 10, timeout=20)
     widget.ui.numberOfHandsSpinBox.setValue(2)
     before = len(tracked)
     assert app.spin(lambda: len(tracked) > before + 10, timeout=30)
     assert widget.ui.recordButton.checked
     widget.ui.recordButton.click()
+    recorded = tracked[first:]
     assert app.spin(lambda: widget.logic.getParameterNode().recording, timeout=30)
     assert widget.logic.worker.state == "live"
     master = widget.logic.getParameterNode().recording.GetMasterSequenceNode()
     times = np.array([master.GetNthIndexValue(item) for item in range(master.GetNumberOfDataNodes())], float)
-    assert len(times) > 20 and (np.diff(times) > 0.001).all()
+    assert len(times) == len(recorded) > 20 and (np.diff(times) > 0.001).all()
 
 
 def test_scene_saved_while_recording(app, widget, tmp_path):
     import slicer
 
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     widget.ui.recordButton.click()
     motion = widget.logic.motion
     assert app.spin(lambda: len(motion.recording.frames) > 5, timeout=20)
@@ -381,7 +407,7 @@ def test_scene_saved_while_recording(app, widget, tmp_path):
 def test_scene_closed_while_recording_and_while_the_recording_is_made(app, widget):
     import slicer
 
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     widget.ui.recordButton.click()
     app.spin(timeout=0.3)
     slicer.mrmlScene.Clear(0)
@@ -416,7 +442,7 @@ def test_ends_when_it_is_full(app, widget, monkeypatch, tracked):  # noqa: F811
     from LiveHandLib.recording import Recording
 
     monkeypatch.setattr(Recording, "MAX_POSES", 20)
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     widget.ui.recordButton.click()
     assert app.spin(lambda: "come to its end" in widget.ui.statusLabel.text, timeout=20)
     assert app.spin(lambda: widget.logic.getParameterNode().recording, timeout=20)
@@ -510,6 +536,8 @@ def test_csv(app, logic, tmp_path):
 
 
 def test_failed_export_leaves_nothing_behind_and_the_recording_as_it_is(app, logic, tmp_path):
+    import slicer
+
     from LiveHandLib.errors import LiveHandError
     from LiveHandLib.messages import sentence
 
@@ -523,6 +551,9 @@ def test_failed_export_leaves_nothing_behind_and_the_recording_as_it_is(app, log
     with pytest.raises(LiveHandError, match="exportFailed"):
         logic.motion.exportCsv(tmp_path / "folder.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "somebody else's")
+    with pytest.raises(LiveHandError, match="noRecording"):
+        logic.motion.exportCsv(tmp_path / "a.csv", other)
     steps = logic.motion.exportCsvInSteps(tmp_path / "b.csv")
     assert [next(steps) for _step in range(3)] == pytest.approx([0, 0.01, 0.02])
     steps.close()
@@ -561,7 +592,7 @@ def test_example_of_the_readme(app, widget, tmp_path, monkeypatch):
     example = re.search(r"```python\n(logic\.motion\.startRecording.*?)```", text, re.DOTALL)[1]
     first, _comment, rest = example.partition("# ... the hand moves ...\n")
     monkeypatch.chdir(tmp_path)
-    goLive(app, widget)
+    goLiveForLong(app, widget)
     names = {"logic": widget.logic}
     exec(first, names)
     assert app.spin(lambda: len(widget.logic.motion.recording.frames) > 5, timeout=20)

@@ -26,7 +26,8 @@ Steps = Generator[float, None, object]
 
 CSV_HEADER = "time_s,hand,landmark,R_mm,A_mm,S_mm\n"
 
-_HAND = "LiveHand.Hand"  # attribute of a sequence node: whose landmarks it has
+_ROLE = "LiveHand.Recorded"  # attribute of a sequence node: which hand's landmarks it has, or
+_CAMERA = "Camera"  # that it has the transforms
 
 
 def finish(steps: Steps):
@@ -103,13 +104,12 @@ def makeNodes(recording: Recording) -> Steps:
     frames = recording.frames
     sides = [side for side in tracking.HANDEDNESSES if any(side in frame.hands for frame in frames)]
     name = slicer.mrmlScene.GenerateUniqueName("LiveHand Recording")
-    transform, transforms = slicer.vtkMRMLLinearTransformNode(), _newSequence(f"{name} Camera to RAS")
+    transform, transforms = slicer.vtkMRMLLinearTransformNode(), _newSequence(f"{name} Camera to RAS", _CAMERA)
     transform.SetName(transforms.GetName())
     hands = {}
     for side in sides:
-        landmarks, poses = slicer.vtkMRMLMarkupsFiducialNode(), _newSequence(f"{name} {side} Landmarks")
+        landmarks, poses = slicer.vtkMRMLMarkupsFiducialNode(), _newSequence(f"{name} {side} Landmarks", side)
         landmarks.SetName(poses.GetName())
-        poses.SetAttribute(_HAND, side)
         scene.fillLandmarks(landmarks)
         hands[side] = landmarks, poses
     points = vtk.vtkPoints()
@@ -151,9 +151,10 @@ def makeNodes(recording: Recording) -> Steps:
     return browser
 
 
-def _newSequence(name: str) -> "slicer.vtkMRMLSequenceNode":
+def _newSequence(name: str, role: str) -> "slicer.vtkMRMLSequenceNode":
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.SetName(name)
+    sequence.SetAttribute(_ROLE, role)
     sequence.SetIndexName("time")
     sequence.SetIndexUnit("s")
     return sequence
@@ -183,10 +184,9 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
     :param browser: what :func:`makeNodes` returned, perhaps loaded with a scene.
     :raises LiveHandError: ``noRecording`` when the node is none of those, ``exportFailed``.
     """
-    transforms = browser and browser.GetMasterSequenceNode()
-    hands = {side: _sequenceOf(browser, side) for side in tracking.HANDEDNESSES} if transforms else {}
-    hands = {side: sequence for side, sequence in hands.items() if sequence}
-    if not hands:
+    sequences = _sequencesOf(browser) if browser else {}
+    transforms = sequences.pop(_CAMERA, None)
+    if not transforms or not sequences:
         raise LiveHandError("noRecording")
     path = Path(path)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
@@ -196,8 +196,8 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
             for item in range(transforms.GetNumberOfDataNodes()):
                 yield item / transforms.GetNumberOfDataNodes()
                 index = transforms.GetNthIndexValue(item)
-                for side, sequence in hands.items():
-                    landmarks = sequence.GetDataNodeAtValue(index)
+                for side, poses in sequences.items():
+                    landmarks = poses.GetDataNodeAtValue(index)
                     if landmarks:
                         ras = _positions(landmarks, transforms.GetNthDataNode(item))
                         file.writelines(
@@ -212,11 +212,11 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
             part.unlink()
 
 
-def _sequenceOf(browser, side: str) -> "slicer.vtkMRMLSequenceNode | None":
+def _sequencesOf(browser) -> dict[str, "slicer.vtkMRMLSequenceNode"]:
+    """The sequences of a recording by their role; of another browser, none."""
     sequences = vtk.vtkCollection()
-    browser.GetSynchronizedSequenceNodes(sequences, False)
-    found = [sequence for sequence in sequences if sequence.GetAttribute(_HAND) == side]
-    return found[0] if found else None
+    browser.GetSynchronizedSequenceNodes(sequences, True)
+    return {sequence.GetAttribute(_ROLE): sequence for sequence in sequences if sequence.GetAttribute(_ROLE)}
 
 
 def _positions(landmarks, transform) -> np.ndarray:
