@@ -162,6 +162,7 @@ def test_rms_and_time_may_be_missing(tmp_path):
         ("calibrationMatrix", {"0.08, -0.21, 0.0012, -0.0008, 0.11": "0.1, 0.1, 0.1"}),
         ("calibrationMatrix", {"rows: 5": "rows: 14", "0.11": "0.11" + 8 * ", 0.0" + ", 0.1"}),
         ("calibrationDistortion", {"-0.21": "-21e9"}),
+        ("calibrationDistortion", {"0.0012": "1e100"}),
         ("calibrationImageSize", {"image_width: 640": "image_width: 0"}),
         ("calibrationImageSize", {"image_width: 640": "image_width: 64000000"}),
         ("notACalibration", {"image_width: 640": "image_width: wide"}),
@@ -184,12 +185,9 @@ def test_figures_that_no_camera_has(tmp_path, reason, changes):
     assert raised.value.reason == reason
 
 
-BOMB = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;">]><a><image_width>&c;</image_width></a>'
-
-
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\x00\x1f" * 1000, b"not a calibration", b"<html></html>", b"<a", BOMB.encode(), b"%YAML:1.0\n"],
+    [b"", b"\xff\x00\x1f" * 1000, b"not a calibration", b"<html></html>", b"<a", b"%YAML:1.0\n"],
 )
 def test_file_that_is_something_else(tmp_path, content):
     path = tmp_path / "c.yml"
@@ -217,6 +215,18 @@ def written(name: str) -> str:
     return storage.releaseAndGetString()
 
 
+def test_xml_with_entities_is_not_read(tmp_path):
+    text = written(".xml")
+    path = tmp_path / "c.xml"
+    path.write_text(text)
+    assert Intrinsics.load(path).imageSize == (640, 480)
+    declared = text.replace("?>", "?><!DOCTYPE a [<!ENTITY b '64'><!ENTITY c '&b;0'>]>").replace(">640<", ">&c;<")
+    assert "&c;" in declared
+    path.write_text(declared)
+    with pytest.raises(LiveHandError, match="notACalibration"):
+        Intrinsics.load(path)
+
+
 @settings(max_examples=400, deadline=None)
 @given(
     text=st.sampled_from([written(".yml"), written(".xml")]),
@@ -242,7 +252,7 @@ def test_damaged_file_is_a_camera_or_one_clear_failure(tmp_path_factory, text, d
     except LiveHandError as error:
         assert error.reason.startswith("calibration") or error.reason == "notACalibration"
     else:
-        assert np.isfinite(camera.normalized(gridPx())).all()
+        assert np.abs(camera.normalized(gridPx())).max() < 100
 
 
 # A folder of them

@@ -28,6 +28,7 @@ too long.
 _HALF_PIXEL = 0.5
 _LARGEST_FILE = 1_000_000  # bytes; a calibration with all its views takes a tenth of it
 _NUMBERS_OF_COEFFICIENTS = (4, 5, 8, 12, 14)  # of OpenCV's distortion model
+_LARGEST_OTHER = 0.1  # of the coefficients that are not radial; those of real lenses are hundredths at most
 _WIDEST_ANGLE_DEG = 80.0  # off the axis; a pinhole model holds for no lens that sees more
 
 
@@ -94,7 +95,8 @@ class Intrinsics:
             raise LiveHandError("calibrationPrincipalPoint", x=f"{cx:.0f}", y=f"{cy:.0f}")
         # The distortion has to be one-to-one at least within the largest circle in the picture.
         distortedRadii, _factors = self._undistorting
-        if distortedRadii[-1] * min(fx, fy) < min(width, height) / 2.0:
+        others = self._coefficients[2:4] + self._coefficients[8:12]
+        if distortedRadii[-1] * min(fx, fy) < min(width, height) / 2.0 or max(map(abs, others)) > _LARGEST_OTHER:
             raise LiveHandError("calibrationDistortion")
 
     @cached_property
