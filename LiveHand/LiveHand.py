@@ -55,6 +55,9 @@ from LiveHandLib.motionpanel import MotionPanel
 from LiveHandLib.pixmap import pixmap
 from LiveHandLib.surface import MESH_FILE_NAME
 
+SAMPLE_CLIP = "SampleHand.mp4"
+SAMPLE_CLIP_SHA256 = "e1ba83f50c2c16e69891e7128b824d1d6e9b2e22c76ee4a5e026fd81d8726873"
+
 #
 # LiveHand
 #
@@ -77,6 +80,35 @@ class LiveHand(ScriptedLoadableModule):
         self.parent.acknowledgementText = _(
             "The hand landmarks come from MediaPipe (Google, Apache License 2.0), the pictures from OpenCV."
         )
+        # The module SampleData may not be there yet while modules are found.
+        slicer.app.connect("startupCompleted()", registerSampleData)
+
+
+def registerSampleData() -> None:
+    """Offer the sample clip among Slicer's sample data; nothing is downloaded, for it comes with LiveHand."""
+    try:
+        import SampleData
+    except ImportError:
+        return  # an application without it
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="LiveHand",
+        sampleName="LiveHandSampleClip",
+        uris=resourcePath(SAMPLE_CLIP).as_uri(),
+        fileNames="LiveHandSampleClip.mp4",
+        checksums=f"SHA256:{SAMPLE_CLIP_SHA256}",
+        loadFiles=False,
+        thumbnailFileName=str(Path(__file__).resolve().parent / "Resources" / "Icons" / "LiveHand.png"),
+        customDownloader=playSampleClip,
+    )
+
+
+def playSampleClip(_source=None) -> None:
+    """Open the module with the sample clip before it, live."""
+    slicer.util.selectModule("LiveHand")
+    widget = slicer.util.getModuleWidget("LiveHand")
+    widget.logic.setSource(resourcePath(SAMPLE_CLIP))
+    if widget.ui.liveCheckBox.enabled:
+        widget.ui.liveCheckBox.checked = True
 
 
 #
@@ -306,7 +338,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def updateSources(self) -> None:
         """Fill the drop-down: cameras, the chosen file or absent camera, the sample clip, and opening a file."""
         entries = [(camera.name, sourceOfCamera(camera)) for camera in self._cameras]
-        entries.append((_("Sample clip"), str(resourcePath("SampleHand.mp4"))))
+        entries.append((_("Sample clip"), str(resourcePath(SAMPLE_CLIP))))
         chosen = self._parameterNode.source
         if not chosen:
             entries.insert(0, (_("Choose a camera"), ""))
@@ -910,7 +942,7 @@ class LiveHandTest(ScriptedLoadableModuleTest):
                 return
             errors = []
             logic.worker.failed.connect(lambda error: errors.append(error))
-            logic.setSource(resourcePath("SampleHand.mp4"))
+            logic.setSource(resourcePath(SAMPLE_CLIP))
             logic.getParameterNode().everyFrame = True
             logic.start()
             end = time.monotonic() + 60

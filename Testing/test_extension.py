@@ -4,7 +4,12 @@ import ast
 import hashlib
 import re
 import subprocess
+import sys
+import urllib.parse
+import urllib.request
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +73,30 @@ def test_model_is_the_one_that_was_measured():
 
 def test_sample_clip_is_small():
     assert SAMPLE_CLIP.stat().st_size < 1_000_000
+
+
+def test_sample_clip_is_among_the_sample_data_and_plays_from_there(app, widget, monkeypatch):
+    import LiveHand
+    from conftest import settled
+
+    registered = []
+
+    class SampleDataLogic:  # Slicer's own module is no part of what can be installed
+        registerCustomSampleDataSource = staticmethod(lambda **source: registered.append(source))
+
+    LiveHand.registerSampleData()
+    assert registered == [], "nothing happens in an application without it"
+    monkeypatch.setitem(sys.modules, "SampleData", SimpleNamespace(SampleDataLogic=SampleDataLogic))
+    LiveHand.registerSampleData()
+    (source,) = registered
+    path = Path(urllib.request.url2pathname(urllib.parse.urlparse(source["uris"]).path))
+    assert path.samefile(SAMPLE_CLIP) and Path(source["thumbnailFileName"]).exists()
+    assert source["checksums"] == "SHA256:" + hashlib.sha256(SAMPLE_CLIP.read_bytes()).hexdigest()
+    source["customDownloader"](source)
+    assert app.spin(lambda: widget.logic.frame and widget.logic.frame.hands, timeout=30)
+    assert widget.ui.sourceComboBox.currentText == "Sample clip" and widget.ui.liveCheckBox.checked
+    widget.logic.stop()
+    settled(app, widget.logic)
 
 
 def imports(path) -> set[str]:
