@@ -288,7 +288,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show what is chosen, and track it if it changed while live."""
         self.updateSources()
         path = self._parameterNode.modelPath
-        self.ui.modelNameLabel.text = Path(path).name if path else _("the one that comes with LiveHand")
+        self.ui.modelNameLabel.text = Path(path).name if path else _("comes with LiveHand")
         self.ui.modelNameLabel.toolTip = path
         self.ui.modelResetButton.enabled = bool(path)
         self.ui.tipOffsetSpinBox.enabled = self.ui.padOffsetSpinBox.enabled = self._parameterNode.pointer
