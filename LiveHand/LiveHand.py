@@ -651,6 +651,9 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._refuse(LiveHandError("consentNeeded", version=version))
         else:
             self._settings = settings
+            for side in tracking.HANDEDNESSES:
+                if getattr(self.getParameterNode(), f"{side.lower()}Landmarks"):
+                    self._handNodes(side)  # hides what a saved scene shows of a hand that is not seen yet
             self._updatePictures()
             self.worker.start(settings)
 
@@ -784,16 +787,19 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._shownHands, self._shownDisplay = hands, self.getParameterNode().display
         try:
             for side in tracking.HANDEDNESSES:
-                if side in hands and side not in self._hands:
-                    self._hands[side] = scene.HandNodes(
-                        side, self.getParameterNode(), resourcePath(MESH_FILE_NAME), self._rememberedColor(side)
-                    )
-                if side in self._hands:
+                if side in hands or side in self._hands:
                     landmarks = hands[side].cameraMm if side in hands else None
-                    self._hands[side].update(landmarks, self._shownDisplay)
+                    self._handNodes(side).update(landmarks, self._shownDisplay)
                     self._showPointer(side, landmarks)
         except LiveHandError as error:
             self._refuse(error)
+
+    def _handNodes(self, side: str) -> scene.HandNodes:
+        if side not in self._hands:
+            self._hands[side] = scene.HandNodes(
+                side, self.getParameterNode(), resourcePath(MESH_FILE_NAME), self._rememberedColor(side)
+            )
+        return self._hands[side]
 
     def _showPointer(self, side: str, landmarks: np.ndarray | None) -> None:
         parameterNode = self.getParameterNode()

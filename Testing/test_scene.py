@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conftest import SAMPLE_CLIP, settled
+from conftest import ROOT, SAMPLE_CLIP, settled
 from test_live import goLive, play, tracked  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("model")
@@ -323,6 +323,19 @@ def test_scene_saved_while_live_and_loaded_again(app, widget, tmp_path):
     assert parameterNode.rightSurface.GetPolyData().GetNumberOfPoints() > 1000
     goLive(app, widget)
     assert sorted(node.GetName() for node in nodesOfLiveHand()) == settledNodes, "the saved nodes are used again"
+
+
+def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app, widget, tracked):  # noqa: F811
+    from LiveHandLib.scene import HandNodes
+
+    parameterNode = widget.logic.getParameterNode()
+    saved = HandNodes("Left", parameterNode, ROOT / "Resources" / "HandMesh.npz")
+    saved.update(np.random.default_rng(0).uniform(-80, 80, (21, 3)))
+    displays = parameterNode.leftSurface.GetDisplayNode(), parameterNode.leftLandmarks.GetDisplayNode()
+    assert all(display.GetVisibility() for display in displays)
+    goLive(app, widget)  # with a right hand
+    assert app.spin(lambda: len(tracked) > 2, timeout=20)
+    assert not any(display.GetVisibility() for display in displays)
 
 
 def test_module_reloaded_while_live(app, widget):
