@@ -215,7 +215,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.worker.picture.connect(self.onPicture)
         self._calibrationPanel = CalibrationPanel(self.ui, self.logic, self.onFailed)
 
-        self._motionPanel = MotionPanel(self.ui, self.logic, self.onFailed)
+        self._motionPanel = MotionPanel(self.ui, self.logic)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)

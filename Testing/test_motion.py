@@ -444,7 +444,7 @@ def test_ends_when_it_is_full(app, widget, monkeypatch, tracked):  # noqa: F811
     monkeypatch.setattr(Recording, "MAX_POSES", 20)
     goLiveForLong(app, widget)
     widget.ui.recordButton.click()
-    assert app.spin(lambda: "come to its end" in widget.ui.statusLabel.text, timeout=20)
+    assert app.spin(lambda: "come to its end" in widget.ui.recordingLabel.text, timeout=20)
     assert app.spin(lambda: widget.logic.getParameterNode().recording, timeout=20)
     assert widget.logic.getParameterNode().recording.GetNumberOfItems() == 20
     assert widget.logic.worker.state == "live"
@@ -576,7 +576,7 @@ def test_export_when_the_disk_is_full(app, widget, tmp_path, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         widget.ui.exportButton.click()
-        assert app.spin(lambda: "cannot be written" in widget.ui.statusLabel.text, timeout=20)
+        assert app.spin(lambda: "cannot be written" in widget.ui.recordingLabel.text, timeout=20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []

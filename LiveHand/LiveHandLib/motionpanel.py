@@ -1,5 +1,6 @@
 """The panel's group for recordings and joint angles. Knows Qt and the module's logic, nothing of cameras."""
 
+import logging
 import time
 
 import qt
@@ -9,6 +10,7 @@ from slicer.i18n import tr as _
 from . import worker
 from .angles import MEASURES
 from .errors import LiveHandError
+from .messages import sentence
 
 
 class MotionPanel:
@@ -16,14 +18,14 @@ class MotionPanel:
 
     :param ui: the panel's widgets.
     :param logic: the :class:`LiveHandLogic`.
-    :param tell: shows a :class:`LiveHandError` to the user.
     """
 
     SLICE_S = 0.010
     """For how long at a time the GUI thread is held; at least as long it is then free for others."""
 
-    def __init__(self, ui, logic, tell) -> None:
-        self._ui, self._logic, self._tell = ui, logic, tell
+    def __init__(self, ui, logic) -> None:
+        self._ui, self._logic = ui, logic
+        self._message = ""
         self._steps = None
         self._onDone = None
         self._activity = ""
@@ -49,10 +51,10 @@ class MotionPanel:
         """Show what the parameter node and the logic say."""
         ui, motion = self._ui, self._logic.motion
         parameterNode = self._logic.getParameterNode()
+        plotted = set(parameterNode.plottedMeasures)
         blocked = ui.plottedMeasuresList.blockSignals(True)
         for row, measure in enumerate(MEASURES):
-            isPlotted = measure in parameterNode.plottedMeasures
-            ui.plottedMeasuresList.item(row).setCheckState(qt.Qt.Checked if isPlotted else qt.Qt.Unchecked)
+            ui.plottedMeasuresList.item(row).setCheckState(qt.Qt.Checked if measure in plotted else qt.Qt.Unchecked)
         ui.plottedMeasuresList.blockSignals(blocked)
 
         isRecording = bool(motion.recording and not motion.recording.isStopped)
@@ -68,6 +70,8 @@ class MotionPanel:
             text = _("{seconds:.1f} s, {frames} frames").format(
                 seconds=motion.recording.seconds, frames=len(motion.recording.frames)
             )
+        elif self._message:
+            text = self._message
         else:
             text = parameterNode.recording.GetName() if parameterNode.recording else ""
         ui.recordingLabel.setText(text)
@@ -77,6 +81,7 @@ class MotionPanel:
     def onRecordToggled(self, on: bool) -> None:
         """Called when the user clicks Record."""
         if on:
+            self._message = ""
             self._logic.motion.startRecording()
             self.update()
         else:
@@ -88,7 +93,8 @@ class MotionPanel:
         if recording and recording.isFull:
             self._keepRecording()
             self._tell(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
-        self.update()
+        else:
+            self.update()
 
     def onStateChanged(self, state: str) -> None:
         """Keep the recording when Live has gone off."""
@@ -131,7 +137,13 @@ class MotionPanel:
         """Show the plot."""
         self._logic.motion.showPlot()
 
-    # What takes long
+    # What takes long, and how it ends
+
+    def _tell(self, error: LiveHandError) -> None:
+        """Tell the user in one sentence, which stays until something else is done here."""
+        logging.info(f"LiveHand: {error}")
+        self._message = "⚠ " + sentence(error)
+        self.update()
 
     def _do(self, begin, activity: str, onDone=lambda: None) -> None:
         """Do the steps of something, a few at a time.
@@ -140,12 +152,13 @@ class MotionPanel:
         :param activity: what the user is told meanwhile.
         :param onDone: called after the last one.
         """
+        self._message = ""
         try:
             self._steps, self._activity, self._onDone = begin(), activity, onDone
             self._timer.start()
+            self.update()
         except LiveHandError as error:
             self._tell(error)
-        self.update()
 
     def onTimeout(self) -> None:
         """Do a few steps more."""
@@ -164,5 +177,6 @@ class MotionPanel:
         except Exception as error:
             self.close()
             self._tell(LiveHandError("internal", detail=f"{type(error).__name__}: {error}"))
+            return
         if self._steps is None:
             self.onStateChanged(self._logic.worker.state)
