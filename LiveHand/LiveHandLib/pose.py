@@ -65,6 +65,7 @@ _COMMON_MM2_PER_MS, _SINGLE_MM2_PER_MS = 3.0, 2.0
 _PICTURES_ALIKE = 4.0
 _OUTLIER_SDS = 3.0  # from where on a distance or a depth is taken to be wrong rather than inexact (Cauchy's weights)
 _STEPS, _FIRST_STEPS = 2, 20
+_DOUBT_EVERY = 3  # pictures: so often the pose before is not trusted to lead to the best one
 _NEAREST_MM, _FARTHEST_MM = 80.0, 3000.0
 _NOTHING_KNOWN = np.eye(_N) / _FARTHEST_MM**2  # information, so that even a hand seen as a point has a covariance
 _STALE_MS = 1000.0  # after which the last pose says nothing about the next
@@ -79,9 +80,9 @@ class HandPose:
 
     For every picture the 21 depths are sought at which the distances between the landmarks are those of the hand, the
     differences in depth those that MediaPipe gives, and nothing has moved faster than hands do: weighted least squares
-    with Cauchy's weights, by Levenberg's method, from the pose before or from what this picture says alone, whichever
-    explains more. The landmarks stay in the directions in which they are seen. In between, the pose's covariance grows
-    as in a Kalman filter.
+    with Cauchy's weights, by Levenberg's method, from the pose before; in every third picture also from what it says
+    alone, and what explains more is taken. The landmarks stay in the directions in which they are seen. In between, the
+    pose's covariance grows as in a Kalman filter.
 
     :param palmWidthMm: distance of the index finger's and the little finger's knuckle, mm.
     :raises LiveHandError: ``palmWidth`` when it is not from :data:`LEAST_PALM_WIDTH_MM` to
@@ -103,6 +104,7 @@ class HandPose:
         self._depths: np.ndarray | None = None
         self._covariance = np.zeros((_N, _N))
         self._lastMs = 0.0
+        self._pictures = 0
 
     def update(
         self, normalized: np.ndarray, relativeDepth: np.ndarray, timestampMs: float
@@ -125,7 +127,8 @@ class HandPose:
             grown = self._covariance + elapsed * _COMMON_MM2_PER_MS
             grown[np.diag_indices(_N)] += elapsed * _SINGLE_MM2_PER_MS
             expected, information = self._depths, np.linalg.inv(grown)
-            candidates = (expected, alone)
+            self._pictures += 1
+            candidates = (expected, alone) if self._pictures % _DOUBT_EVERY == 0 else (expected,)
             steps = _STEPS
         else:
             expected, information = alone, np.zeros((_N, _N))
