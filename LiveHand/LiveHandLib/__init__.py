@@ -1,7 +1,10 @@
 """What the LiveHand module is made of. Imports point one way:
 
-errors, turns <- tracking, geometry, pose, smoothing, camera, intrinsics <- board <- calibration <- gil, worker (Qt)
-tracking <- identity, hints, preview <- worker (Qt)
-errors <- scene, cameraslice (MRML), packages, messages (Slicer) <- calibrationpanel (Qt)
+errors, turns <- tracking, camera, intrinsics, geometry, pose, smoothing, joints, surface
+tracking <- identity, hints, preview; intrinsics <- board <- calibration
+identity, intrinsics, pose, smoothing <- placing
+all these <- gil, worker (Qt)
+errors, surface, joints <- scene, cameraslice, angles, recording (MRML), packages, messages (Slicer)
+these <- motion <- motionpanel, calibrationpanel (Qt)
 all of them <- LiveHand.py, the module, which joins them
 """
