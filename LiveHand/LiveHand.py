@@ -552,6 +552,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hands: dict[str, scene.HandNodes] = {}
         self._pointers: dict[str, scene.PointerNodes] = {}
         self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
+        self._userValues: dict[str, float] = {}
         self._shownHands: dict[str, worker.TrackedHand] = {}
         self._shownDisplay = scene.Display.SURFACE
         self._cameraSlice = CameraSlice()
@@ -591,6 +592,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._parameterNode = LiveHandParameterNode(node)
             if isNew:
                 self._recallForUser()
+            self._userValues = {name: getattr(self._parameterNode, name) for name in USER_SETTINGS}
         return self._parameterNode
 
     def setSource(self, source: Camera | int | str | Path) -> None:
@@ -871,8 +873,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                     setattr(self._parameterNode, name, float(value))
 
     def _rememberForUser(self) -> None:
-        for name in USER_SETTINGS:
-            slicer.app.userSettings().setValue(f"LiveHand/{name}", getattr(self.getParameterNode(), name))
+        # Only what was changed here: a scene of somebody else's brings values that are not the user's.
+        parameterNode = self.getParameterNode()
+        for name, known in self._userValues.items():
+            value = getattr(parameterNode, name)
+            if value != known:
+                self._userValues[name] = value
+                if not slicer.mrmlScene.IsImporting():
+                    slicer.app.userSettings().setValue(f"LiveHand/{name}", value)
 
     def _source(self) -> int | str:
         source = self.getParameterNode().source

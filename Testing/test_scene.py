@@ -374,7 +374,7 @@ def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked)
     assert distances[1] / distances[0] == pytest.approx(2, rel=0.15)
 
 
-def test_what_belongs_to_the_user_is_there_in_the_next_scene(app, widget):
+def test_what_belongs_to_the_user_is_there_in_the_next_scene(app, widget, tmp_path):
     import slicer
 
     widget.ui.palmWidthSpinBox.value = 71.5
@@ -382,10 +382,23 @@ def test_what_belongs_to_the_user_is_there_in_the_next_scene(app, widget):
     slicer.mrmlScene.Clear(0)
     parameterNode = widget.logic.getParameterNode()
     assert parameterNode.palmWidthMm == 71.5 and parameterNode.smoothingMs == 120
+    # Somebody else's scene brings its own values, but they are not the user's from then on.
+    widget.ui.palmWidthSpinBox.value = 95.0
+    path = str(tmp_path / "scene.mrml")
+    assert slicer.util.saveScene(path)
+    widget.ui.palmWidthSpinBox.value = 71.5
+    slicer.mrmlScene.Clear(0)
+    slicer.util.loadScene(path)
+    assert widget.logic.getParameterNode().palmWidthMm == 95.0
+    widget.ui.tipOffsetSpinBox.value = 9.0
+    slicer.mrmlScene.Clear(0)
+    parameterNode = widget.logic.getParameterNode()
+    assert parameterNode.palmWidthMm == 71.5 and parameterNode.tipOffsetMm == 9.0
     slicer.app.userSettings().setValue("LiveHand/palmWidthMm", "from another version")
     slicer.mrmlScene.Clear(0)
     assert widget.logic.getParameterNode().palmWidthMm == 62.0
-    slicer.app.userSettings().setValue("LiveHand/smoothingMs", 50.0)
+    for name in ("palmWidthMm", "smoothingMs", "tipOffsetMm"):
+        slicer.app.userSettings().remove(f"LiveHand/{name}")
 
 
 def test_view_can_be_chosen_and_a_moved_transform_is_told(app, logic, widget):
