@@ -327,12 +327,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._cameraFinder.find()
 
     def onCamerasFound(self, cameras: tuple[Camera, ...]) -> None:
-        """Offer them, and choose the first if nothing is chosen yet."""
+        """Offer them, and choose the one that was used last, or the first, if nothing is chosen yet."""
         self._cameras = cameras
         if not self._parameterNode:
             return
         if cameras and not self._parameterNode.source:
-            self.logic.setSource(cameras[0])
+            last = slicer.app.userSettings().value("LiveHand/camera", "")
+            self.logic.setSource(next((camera for camera in cameras if camera.name == last), cameras[0]))
         self.updateSources()
 
     def updateSources(self) -> None:
@@ -652,6 +653,9 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         elif version := self.unagreedMediapipe():
             self._refuse(LiveHandError("consentNeeded", version=version))
         else:
+            _index, name = cameraOfSource(self.getParameterNode().source)
+            if name:
+                slicer.app.userSettings().setValue("LiveHand/camera", name)
             self._settings = settings
             for side in tracking.HANDEDNESSES:
                 if getattr(self.getParameterNode(), f"{side.lower()}Landmarks"):

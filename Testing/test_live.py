@@ -455,6 +455,21 @@ def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monke
     assert widget.ui.sourceComboBox.currentText == "Lost: Camera (not found)"
 
 
+def test_camera_that_was_used_last_is_chosen_first(app, widget):
+    import slicer
+
+    from LiveHandLib.camera import Camera
+
+    cameras = Camera(200, "Bench Camera"), Camera(202, "Second Camera")
+    widget.logic.setSource(cameras[1])
+    widget.ui.liveCheckBox.setChecked(True)  # there is none, but it was used
+    settled(app, widget.logic)
+    slicer.mrmlScene.Clear(0)
+    widget.onCamerasFound(cameras)
+    assert widget.ui.sourceComboBox.currentText == "Second Camera"
+    slicer.app.userSettings().remove("LiveHand/camera")
+
+
 def test_status_line_tells_how_it_goes(app, widget):
     goLive(app, widget)
     assert app.spin(lambda: "frames/s" in status(widget), timeout=20)
