@@ -445,8 +445,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Tell the user in one sentence."""
         logging.info(f"LiveHand: {error}")
         self.showMessage(sentence(error), isError=True)
-        if self.logic.worker.state == worker.OFF:
-            self.onStateChanged(worker.OFF)
+        if self.logic.worker.state in (worker.OFF, worker.STOPPING):
+            self.onStateChanged(self.logic.worker.state)  # Live was ticked, and refused
 
     def onEnded(self) -> None:
         """Tell the user that a file is over."""
@@ -723,7 +723,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         :returns: a calibration, or a guess from the field of view; None where no size is known.
         """
         calibrations = self.calibrations()
-        if imageSize is None and self.frame and self._settings.source == self._source():
+        if imageSize is None and self.frame and self._settings and self._settings.source == self._source():
             imageSize = self.frame.imageSize
         if imageSize is None:
             return calibrations[0] if calibrations else None
@@ -863,7 +863,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._cameraSlice.remove()
 
     def _showPicture(self, picture: np.ndarray) -> None:
-        if self.worker.pictureSize == preview.SLICE_SIZE:
+        if self.worker.pictureSize != preview.SLICE_SIZE:
+            return
+        if qt.QApplication.activeModalWidget():
+            # Slicer's dialog for saving puts a screenshot of the views into the scene's file.
+            self._cameraSlice.remove()
+        else:
             self._cameraSlice.update(picture)
 
     # Internals

@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
-import math
 import os
+import sys
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,10 @@ BONES = (
 """Pairs of landmarks between which the skeleton has a bone: the outline of the palm and five fingers."""
 
 HANDEDNESSES = ("Left", "Right")
+
+FARTHEST = 10.0
+"""How far a hand's landmarks may be from the picture's corner, over its width and height, and from the hand's centre,
+m: a hand that is partly out of view has some up to two pictures away, and beyond all measure there are but errors."""
 
 MODEL_FILE_NAME = "hand_landmarker.task"
 MODEL_SHA256 = "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1"
@@ -86,18 +90,32 @@ def _environmentKept():
                 os.environ[name] = value
 
 
+@contextlib.contextmanager
+def _soundLeftAlone():
+    # MediaPipe imports sounddevice, if it can, for its other tasks. That opens the sound devices, and where it does not
+    # find PortAudio on Linux, it starts ldconfig, a compiler and a linker to look for it.
+    isHidden = "sounddevice" not in sys.modules
+    if isHidden:
+        sys.modules["sounddevice"] = None  # import it, and it is not there
+    try:
+        yield
+    finally:
+        if isHidden:
+            sys.modules.pop("sounddevice", None)
+
+
 _MODULES = {"opencv-python": ("cv2",), "mediapipe": ("mediapipe", "mediapipe.tasks.python.vision")}
 
 
 def importPackages(*packages: str) -> None:
-    """Import OpenCV and MediaPipe and leave the process's environment variables as they were.
+    """Import OpenCV and MediaPipe, and leave the process's environment variables and sound devices as they were.
 
     To be called in the worker: it takes up to some seconds the first time.
 
     :param packages: which of ``"opencv-python"`` and ``"mediapipe"``; both if none is given.
     :raises LiveHandError: ``packageMissing`` or ``packageBroken``, with the package's name.
     """
-    with _environmentKept():
+    with _environmentKept(), _soundLeftAlone():
         for package in packages or _MODULES:
             for module in _MODULES[package]:
                 try:
@@ -223,7 +241,8 @@ class HandTracker:
         :param image: (height, width, 3) uint8, RGB.
         :param timestampMs: time of the picture in its stream, ms. A clock that jumps back is put right, for
             MediaPipe takes only times that grow.
-        :returns: the hands found, the most certain handedness first.
+        :returns: the hands found, the most certain handedness first; none that has a landmark beyond
+            :data:`FARTHEST`.
         """
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
         picture = self._Image(self._format, np.ascontiguousarray(image))
@@ -239,10 +258,10 @@ class HandTracker:
         for categories, landmarks, worldLandmarks in zip(
             result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
         ):
-            rows = [(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)]
-            points = scale * np.array(rows)
+            rows = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)])
+            if not np.abs(rows).max() <= FARTHEST:  # nor if there is a NaN
+                continue
+            points = scale * rows
             label, score = categories[0].category_name, float(categories[0].score)
             hands.append(Hand(label, score, imagePx=points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
-        # A sum is finite only if all its terms are.
-        hands = [hand for hand in hands if math.isfinite(hand.imagePx.sum() + hand.worldMm.sum() + hand.depthPx.sum())]
         return sorted(hands, key=lambda hand: hand.score, reverse=True)

@@ -1,0 +1,486 @@
+"""What nobody thought of: any actions in any order, and any landmarks MediaPipe may give, through the whole module."""
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from conftest import SAMPLE_CLIP, liveHandThreads, settled
+
+pytestmark = pytest.mark.usefixtures("model")
+
+
+def profile(examples: int, **others) -> settings:
+    """The same few cases each time; with ``--hypothesis-profile=soak`` many more, and others each time.
+
+    :param examples: how many cases.
+    """
+    isSoak = settings.get_current_profile_name() == "soak"
+    return settings(
+        max_examples=50 * examples if isSoak else examples,
+        derandomize=not isSoak,
+        database=None,
+        deadline=None,
+        # Time passes between the actions: a shorter way to a failure is seldom found, and takes long to look for.
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+        **others,
+    )
+
+
+FARTHEST_MM = 1e6
+
+# Actions
+
+EXPECTED = {"noSource", "fileMissing", "notAVideo", "recordingEmpty", "calibrationTooFewViews"}
+"""What may fail when a user does these things. Anything else, ``internal`` above all, is LiveHand's fault."""
+
+
+class OthersNodes:
+    """Nodes that are none of LiveHand's business."""
+
+    def __init__(self) -> None:
+        import slicer
+        import vtk
+
+        sphere = vtk.vtkSphereSource()
+        sphere.Update()
+        self.model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Bone")
+        self.model.SetAndObservePolyData(sphere.GetOutput())
+        self.model.CreateDefaultDisplayNodes()
+        self.points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Targets")
+        self.points.AddControlPoint(vtk.vtkVector3d(1, 2, 3), "entry")
+        self.transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+        self.points.SetAndObserveTransformNodeID(self.transform.GetID())
+        self.before = self.look()
+
+    def look(self) -> list:
+        """All that somebody could have changed."""
+        import slicer
+
+        model, points, transform = self.model, self.points, self.transform
+        return [
+            [(node.GetName(), node.GetScene() is slicer.mrmlScene) for node in (model, points, transform)],
+            [(node.GetTransformNodeID(), node.GetDisplayNode().GetVisibility()) for node in (model, points)],
+            model.GetDisplayNode().GetColor(),
+            slicer.util.arrayFromModelPoints(model).tolist(),
+            slicer.util.arrayFromMarkupsControlPoints(points).tolist(),
+            slicer.util.arrayFromTransformMatrix(transform).tolist(),
+        ]
+
+
+def nodesOfLiveHand() -> list:
+    """Those that the user sees, as in the module Data."""
+    import slicer
+
+    nodes = slicer.util.getNodesByClass("vtkMRMLNode")
+    return [node for node in nodes if node.GetName().startswith("LiveHand") and not node.GetHideFromEditors()]
+
+
+def assertFiniteAndNear(node) -> None:
+    """Nothing of a node's points is infinite, or further away than a hand that a camera sees.
+
+    :param node: any node; those that have no points are passed over.
+    """
+    import slicer
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    if node.IsA("vtkMRMLModelNode") and node.GetPolyData():
+        points = slicer.util.arrayFromModelPoints(node)
+        normals = node.GetPolyData().GetPointData().GetNormals()
+        assert normals is None or np.isfinite(vtk_to_numpy(normals)).all(), node.GetName()
+    elif node.IsA("vtkMRMLMarkupsFiducialNode"):
+        points = slicer.util.arrayFromMarkupsControlPoints(node)
+    elif node.IsA("vtkMRMLLinearTransformNode"):
+        points = slicer.util.arrayFromTransformMatrix(node)[:3, 3]
+    else:
+        return
+    assert np.isfinite(points).all(), node.GetName()
+    assert np.abs(points).max(initial=0.0) < FARTHEST_MM, node.GetName()
+
+
+class Session(RuleBasedStateMachine):
+    """A user who does anything at any time, faster than anybody could."""
+
+    application = None
+    sources = ()
+    folder = None
+    dialogs = ()  # texts of the message boxes that were shown
+
+    # What there is
+
+    @property
+    def widget(self):
+        import slicer
+
+        return slicer.modules.LiveHandWidget  # another one after a reload
+
+    @property
+    def logic(self):
+        return self.widget.logic
+
+    @property
+    def ui(self):
+        return self.widget.ui
+
+    def listen(self) -> None:
+        self.logic.worker.failed.connect(self.failed.append)
+
+    # What the user does
+
+    @initialize()
+    def begin(self) -> None:
+        import slicer
+
+        self.failed = []
+        slicer.mrmlScene.Clear(0)
+        self.application.showModule("LiveHand")
+        self.listen()
+        self.others = OthersNodes()
+        self.logic.setSource(SAMPLE_CLIP)
+
+    @rule(seconds=st.sampled_from([0.0, 0.02, 0.1, 0.3]))
+    def wait(self, seconds: float) -> None:
+        self.application.spin(timeout=seconds)
+
+    @rule()
+    def goLive(self) -> None:
+        """As often as anything else is done together, for most things matter while live."""
+        if not self.ui.liveCheckBox.checked:
+            self.ui.liveCheckBox.click()
+        self.application.spin(lambda: self.logic.frame is not None, timeout=1.0)
+
+    @rule()
+    def clickLive(self) -> None:
+        self.ui.liveCheckBox.click()
+
+    @rule(number=st.integers(0, 4))
+    def chooseSource(self, number: int) -> None:
+        self.logic.setSource(self.sources[number])
+
+    @rule(hands=st.sampled_from([1, 2]))
+    def chooseHands(self, hands: int) -> None:
+        self.ui.numberOfHandsSpinBox.setValue(hands)
+
+    @rule(index=st.integers(0, 2))
+    def chooseDisplay(self, index: int) -> None:
+        self.ui.displayComboBox.setCurrentIndex(index)
+
+    @rule(view=st.sampled_from(["owner", "camera"]))
+    def chooseView(self, view: str) -> None:
+        self.logic.setView(view)
+
+    @rule(widthMm=st.floats(allow_nan=False))
+    def enterPalmWidth(self, widthMm: float) -> None:
+        self.ui.palmWidthSpinBox.setValue(widthMm)
+
+    @rule(
+        name=st.sampled_from(["mirrored", "showInSliceView", "everyFrame", "pointer", "measureAngles"]),
+    )
+    def clickOption(self, name: str) -> None:
+        getattr(self.ui, f"{name}CheckBox").click()
+
+    @rule()
+    def clickRecord(self) -> None:
+        self.ui.recordButton.click()
+
+    @rule()
+    def clickShowPlot(self) -> None:
+        self.ui.showPlotButton.click()
+
+    @rule()
+    def clickCalibrate(self) -> None:
+        self.ui.calibrateButton.click()
+
+    @rule(name=st.sampled_from(["preview", "hand", "motion", "calibration"]))
+    def openOrCloseGroup(self, name: str) -> None:
+        button = getattr(self.ui, f"{name}CollapsibleButton")
+        button.collapsed = not button.collapsed
+
+    @rule()
+    def leaveOrEnter(self) -> None:
+        self.application.showModule(None if self.application.currentModule else "LiveHand")
+
+    @rule(number=st.integers(0, 50))
+    def deleteNode(self, number: int) -> None:
+        import slicer
+
+        nodes = nodesOfLiveHand()
+        if nodes:
+            slicer.mrmlScene.RemoveNode(nodes[number % len(nodes)])
+
+    @rule(number=st.integers(0, 50))
+    def deleteDisplayNode(self, number: int) -> None:
+        import slicer
+
+        nodes = [node for node in nodesOfLiveHand() if node.IsA("vtkMRMLDisplayableNode") and node.GetDisplayNode()]
+        if nodes:
+            slicer.mrmlScene.RemoveNode(nodes[number % len(nodes)].GetDisplayNode())
+
+    @rule(number=st.integers(0, 50))
+    def harden(self, number: int) -> None:
+        """Put something of LiveHand's under one's own transform, lock it and give it another name."""
+        nodes = [node for node in nodesOfLiveHand() if node.IsA("vtkMRMLTransformableNode")]
+        if nodes:
+            node = nodes[number % len(nodes)]
+            node.SetAndObserveTransformNodeID(self.others.transform.GetID())
+            node.SetName("LiveHand and mine")
+            if node.IsA("vtkMRMLMarkupsNode"):
+                node.SetFixedNumberOfControlPoints(False)
+                node.RemoveAllControlPoints()
+
+    @rule()
+    def closeScene(self) -> None:
+        import slicer
+
+        slicer.mrmlScene.Clear(0)
+        self.others = OthersNodes()
+
+    @rule()
+    def saveAndLoadScene(self) -> None:
+        import slicer
+
+        path = str(self.folder / "scene.mrb")
+        assert slicer.util.saveScene(path)
+        assert self.others.look() == self.others.before
+        slicer.util.loadScene(path, {"clear": True})
+        for node in slicer.util.getNodesByClass("vtkMRMLNode"):
+            if node.GetName() in ("Bone", "Targets", "Registration"):
+                slicer.mrmlScene.RemoveNode(node)
+        self.others = OthersNodes()
+
+    @rule()
+    def reload(self) -> None:
+        import slicer
+
+        slicer.util.reloadScriptedModule("LiveHand")
+        if self.application.currentModule:
+            self.widget.enter()
+        self.listen()
+
+    @rule(seconds=st.sampled_from([0.02, 0.2]))
+    def compute(self, seconds: float) -> None:
+        """Something else holds the GUI thread up."""
+        time.sleep(seconds)
+
+    @rule()
+    def processEvents(self) -> None:
+        import slicer
+
+        slicer.app.processEvents()
+
+    # What holds whatever they do
+
+    @invariant()
+    def holds(self) -> None:
+        self.nothingWentWrong()
+        self.nodesOfOthersAreUntouched()
+        self.nodesAreThereOnceAndFinite()
+        self.panelTellsTheTruth()
+        self.nothingRunsThatNobodyKnowsOf()
+
+    def nothingWentWrong(self) -> None:
+        assert self.application.errors == []
+        assert {error.reason for error in self.failed} <= EXPECTED, self.failed
+        assert self.dialogs == []
+
+    def nodesOfOthersAreUntouched(self) -> None:
+        assert self.others.look() == self.others.before
+
+    def nodesAreThereOnceAndFinite(self) -> None:
+        nodes = nodesOfLiveHand()
+        names = [node.GetName() for node in nodes if node.GetName() != "LiveHand and mine"]
+        assert len(names) == len(set(names)), sorted(names)
+        for node in nodes:
+            assertFiniteAndNear(node)
+
+    def panelTellsTheTruth(self) -> None:
+        state, ui, motion = self.logic.worker.state, self.ui, self.logic.motion
+        if self.application.currentModule:
+            isOn = state in ("starting", "live")
+            if state == "stopping":
+                assert not ui.liveCheckBox.checked or self.logic.worker._next, "ticked again meanwhile"
+            else:
+                assert ui.liveCheckBox.checked == (isOn and not self.logic.isCalibrating())
+            assert ui.calibrateButton.checked == (isOn and self.logic.isCalibrating())
+            assert ui.recordButton.checked == bool(motion.recording and not motion.recording.isStopped)
+
+    def nothingRunsThatNobodyKnowsOf(self) -> None:
+        from LiveHandLib import gil
+
+        if self.logic.worker.state == "off" and not gil.lender().isBusy():
+            assert liveHandThreads() == []
+
+    def teardown(self) -> None:
+        """After all that, LiveHand goes off and on as if nothing had been."""
+        self.logic.stop()
+        settled(self.application, self.logic)
+        self.holds()
+        self.application.showModule("LiveHand")
+        self.logic.setSource(SAMPLE_CLIP)
+        assert self.ui.liveCheckBox.enabled
+        self.ui.liveCheckBox.click()
+        assert self.application.spin(lambda: self.logic.frame and self.logic.frame.hands, timeout=30)
+        self.holds()
+        self.logic.stop()
+        settled(self.application, self.logic)
+        self.holds()
+        assert not self.ui.liveCheckBox.checked
+
+
+def test_any_actions_in_any_order(app, widget, tmp_path, writeClip, monkeypatch):
+    import slicer
+
+    dialogs = []
+    monkeypatch.setattr(slicer.util, "messageBox", lambda text, *_arguments, **_options: dialogs.append(text))
+    noClip = tmp_path / "no clip.mp4"
+    noClip.write_text("Not a clip.")
+    monkeypatch.setattr(Session, "application", app)
+    monkeypatch.setattr(Session, "dialogs", dialogs)
+    monkeypatch.setattr(Session, "folder", tmp_path)
+    monkeypatch.setattr(Session, "sources", [SAMPLE_CLIP, writeClip(10, 30.0), tmp_path / "not there.mp4", noClip, ""])
+    run_state_machine_as_test(Session, settings=profile(12, stateful_step_count=25))
+
+
+# Landmarks
+
+
+class Landmarker:
+    """MediaPipe's landmarker, finding whatever it is told to.
+
+    :ivar found: for each hand label, score, (21, 3) landmarks over the picture's size and (21, 3) m.
+    """
+
+    def __init__(self) -> None:
+        self.found = []
+
+    def detect_for_video(self, _picture, _timestampMs):
+        from mediapipe.tasks.python.components.containers import Category, Landmark, NormalizedLandmark
+
+        return SimpleNamespace(
+            handedness=[
+                [Category(score=score, category_name=label)] for label, score, _landmarks, _world in self.found
+            ],
+            hand_landmarks=[
+                [NormalizedLandmark(x=x, y=y, z=z) for x, y, z in landmarks.tolist()]
+                for _label, _score, landmarks, _world in self.found
+            ],
+            hand_world_landmarks=[
+                [Landmark(x=x, y=y, z=z) for x, y, z in world.tolist()]
+                for _label, _score, _landmarks, world in self.found
+            ],
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def shape(seed: int, size: float, middle: float) -> np.ndarray:
+    """(21, 3) landmarks within a box."""
+    return (size * np.random.default_rng(seed).uniform(-0.5, 0.5, (21, 3)) + middle).astype(np.float32)
+
+
+seeds = st.integers(0, 2**32 - 1)
+labels, scores = st.sampled_from(["Left", "Right"]), st.floats(0.0, 1.0)
+shapes = st.builds(shape, seeds, st.floats(0.001, 1.0), st.floats(-0.5, 1.5))
+spikes = arrays(np.float32, (21, 3), elements=st.floats(-1.5, 2.5, width=32))
+anything = arrays(np.float32, (21, 3), elements=st.floats(width=32))
+hands = st.tuples(labels, scores, st.one_of(shapes, shapes, spikes, anything), st.one_of(shapes, anything))
+steps = st.integers(-2000, 2000)  # ms; clocks jump back as well
+
+
+@st.composite
+def walks(draw) -> list:
+    """Pictures of two hands that go about, are lost now and then, and are taken for each other."""
+    seed = draw(seeds)
+    pictures = []
+    places = np.array([[0.3, 0.5, 0.0], [0.7, 0.5, 0.0]], np.float32)
+    for _picture in range(draw(st.integers(1, 12))):
+        found = []
+        for number in range(2):
+            places[number, :2] += draw(st.tuples(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1)))
+            if draw(st.booleans()):
+                hand = shape(seed + number, 0.2, 0.0)
+                found.append((draw(labels), draw(scores), hand + places[number], hand))
+        pictures.append((found, draw(st.sampled_from([33, 33, 600]))))
+    return pictures
+
+
+pictures = st.one_of(st.lists(st.tuples(st.lists(hands, max_size=3), steps), min_size=1, max_size=8), walks())
+sizes = st.sampled_from([(640, 480), (64, 48), (1920, 1080), (48, 4000)])
+
+
+@pytest.fixture
+def tracker(model):
+    """The tracker, with a landmarker that can be told what to find."""
+    from LiveHandLib import tracking
+
+    with tracking.HandTracker(model) as tracker:
+        tracker._landmarker.close()
+        tracker._landmarker = Landmarker()
+        yield tracker
+
+
+def calibrations() -> list:
+    """None, a webcam's with some distortion, and a fisheye's that its model just bears."""
+    from LiveHandLib.intrinsics import Intrinsics
+
+    def camera(focalLength: float, *distortion: float) -> Intrinsics:
+        matrix = np.array([[focalLength, 0.0, 310.0], [0.0, focalLength, 250.0], [0.0, 0.0, 1.0]])
+        return Intrinsics(matrix, np.array(distortion), (640, 480))
+
+    return [(), (camera(600.0, 0.1, -0.2, 0.001, -0.002, 0.05),), (camera(330.0, -0.2, 0.02, 0.0, 0.0, 0.0),)]
+
+
+def test_any_landmarks_through_pose_and_display(app, logic, tracker):
+    import slicer
+
+    from LiveHandLib import tracking
+    from LiveHandLib.placing import HandPlacer, Measures
+    from LiveHandLib.scene import Display
+    from LiveHandLib.worker import TrackedFrame
+
+    parameterNode = logic.getParameterNode()
+    parameterNode.display, parameterNode.pointer, parameterNode.measureAngles = Display.BOTH, True, True
+    shown = []
+
+    @profile(60)
+    @given(
+        pictures, sizes, st.sampled_from(calibrations()), st.floats(30.0, 110.0), st.sampled_from([0.0, 50.0, 500.0])
+    )
+    def check(pictures, size, calibrations, palmWidthMm, smoothingMs) -> None:
+        placer = HandPlacer(Measures(palmWidthMm, smoothingMs, calibrations))
+        image = np.zeros((size[1], size[0], 3), np.uint8)
+        timeMs = 0
+        for number, (found, step) in enumerate(pictures):
+            timeMs += step
+            tracker._landmarker.found = found
+            detected = tracker.detect(image, timeMs)
+            hands = placer.place(detected, size, timeMs)
+            assert hands.keys() <= set(tracking.HANDEDNESSES) and len(hands) == min(len(detected), 2)
+            assert {id(hand.imagePx) for hand in hands.values()} == {id(hand.imagePx) for hand in detected[:2]}
+            for hand in hands.values():
+                assert hand.cameraMm.shape == (21, 3) and np.isfinite(hand.cameraMm).all()
+                assert hand.deviationsMm.shape == (21,) and np.isfinite(hand.deviationsMm).all()
+                assert (hand.deviationsMm > 0).all()
+            logic.showFrame(TrackedFrame(number, timeMs, time.perf_counter(), size, hands))
+            logic.motion.endLive()  # writes the joint angles
+            nodes = nodesOfLiveHand()
+            for node in nodes:
+                assertFiniteAndNear(node)
+            for side in tracking.HANDEDNESSES:
+                surface = getattr(parameterNode, f"{side.lower()}Surface")
+                assert bool(surface and surface.GetDisplayNode().GetVisibility()) == (side in hands)
+            shown.append(len(hands))
+        assert app.errors == []
+
+    with np.errstate(all="raise", under="ignore"):
+        check()
+    assert 1 in shown and 2 in shown, "most of what MediaPipe can find is shown"
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") <= 6
