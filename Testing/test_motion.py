@@ -2,10 +2,12 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -603,3 +605,41 @@ def test_example_of_the_readme(app, widget, tmp_path, monkeypatch):
     parameterNode = widget.logic.getParameterNode()
     assert app.spin(lambda: parameterNode.rightAngles, timeout=20)
     assert set(series(parameterNode.anglesChart)) == {"Right Index PIP flexion", "Right Pinch distance"}
+
+
+def fullDevice(folder: Path) -> Path:
+    """A path that takes no byte: the file that is written before it gets its name is Linux's full device."""
+    path = folder / "full.csv"
+    path.with_name(f"{path.name}.{os.getpid()}.part").symlink_to("/dev/full")
+    return path
+
+
+def throughAFile(folder: Path) -> Path:
+    """A path that nobody can write, whoever runs the test."""
+    (folder / "file").write_text("no folder")
+    return folder / "file" / "a.csv"
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(fullDevice, marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux's /dev/full")),
+        throughAFile,
+    ],
+)
+def test_export_to_where_nothing_can_be_written(app, widget, tmp_path, monkeypatch, place):
+    import qt
+
+    browser = record(widget.logic, madeUpFrames(1))  # less than a buffer full: writing fails when the file is closed
+    widget._motionPanel.update()
+    path = place(tmp_path)
+    kept = {other for other in tmp_path.iterdir() if not other.is_symlink()}
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_arguments: str(path))
+    widget.ui.recordingLabel.setText("")
+    widget.ui.exportButton.click()
+    assert app.spin(lambda: "cannot be written" in widget.ui.recordingLabel.text, timeout=20)
+    assert set(tmp_path.iterdir()) == kept and not path.exists()
+    assert widget.ui.exportButton.enabled
+    assert widget.logic.getParameterNode().recording is browser
+    widget.logic.motion.exportCsv(tmp_path / "elsewhere.csv")
+    assert len(read(tmp_path / "elsewhere.csv")[1]) == 2 * 21
