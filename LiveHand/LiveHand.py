@@ -571,14 +571,19 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.ended.connect(self._onEnded)
         self.worker.picture.connect(self._showPicture)
         self._hasEnded = False
-        self._sceneTag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._onSceneStartClose)
+        observed = {
+            slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
+            slicer.mrmlScene.EndImportEvent: self._onSceneEndImport,
+        }
+        self._sceneTags = [slicer.mrmlScene.AddObserver(event, slot) for event, slot in observed.items()]
         slicer.app.connect("aboutToQuit()", self.close)
 
     def close(self) -> None:
         """Go off and give everything back. The logic cannot be used any more."""
         if self.worker:
             slicer.app.disconnect("aboutToQuit()", self.close)
-            slicer.mrmlScene.RemoveObserver(self._sceneTag)
+            for tag in self._sceneTags:
+                slicer.mrmlScene.RemoveObserver(tag)
             self.worker.close()
             self.worker = None
             self._showHands({})
@@ -590,11 +595,24 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if not self._parameterNode or not self._parameterNode.parameterNode.GetScene():
             node = super().getParameterNode()
             isNew = not node.GetParameterCount()
-            self._parameterNode = LiveHandParameterNode(node)
+            self._parameterNode = self._readable(node)
             if isNew:
                 self._recallForUser()
             self._userValues = {name: getattr(self._parameterNode, name) for name in USER_SETTINGS}
         return self._parameterNode
+
+    def _readable(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
+        """The node's parameters, with their defaults if any of them cannot be read."""
+        try:
+            parameterNode = LiveHandParameterNode(node)
+            for name in LiveHandParameterNode.__annotations__:
+                getattr(parameterNode, name)
+        except ValueError:
+            node.UnsetAllParameters()
+            parameterNode = LiveHandParameterNode(node)
+            if self.worker:
+                self.worker.failed.emit(LiveHandError("settingsUnreadable"))
+        return parameterNode
 
     def setSource(self, source: Camera | int | str | Path) -> None:
         """Choose where the pictures come from.
@@ -679,7 +697,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             else:
                 self._start(settings.board)
         if self._shownDisplay != self.getParameterNode().display:
-            self._showHands(self._shownHands)
+            with self._goingOffOnFailure():
+                self._showHands(self._shownHands)
         self.motion.updateChart()
 
     def setPreview(self, isSeen: bool) -> None:
@@ -785,20 +804,28 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.frame = frame
         for side, hand in frame.hands.items():
             self._lastSeen[side] = hand.deviationsMm, frame.availableAt
-        self._showHands(frame.hands)
-        self.motion.add(frame)
+        with self._goingOffOnFailure():
+            self._showHands(frame.hands)
+            self.motion.add(frame)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
+
+    @contextlib.contextmanager
+    def _goingOffOnFailure(self):
+        """Tells the user what goes wrong in a slot, once; otherwise a console that nobody looks at would be told."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, LiveHandError):
+                error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
+            self._refuse(error)
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
         self._shownHands, self._shownDisplay = hands, self.getParameterNode().display
-        try:
-            for side in tracking.HANDEDNESSES:
-                if side in hands or side in self._hands:
-                    landmarks = hands[side].cameraMm if side in hands else None
-                    self._handNodes(side).update(landmarks, self._shownDisplay)
-                    self._showPointer(side, landmarks)
-        except LiveHandError as error:
-            self._refuse(error)
+        for side in tracking.HANDEDNESSES:
+            if side in hands or side in self._hands:
+                landmarks = hands[side].cameraMm if side in hands else None
+                self._handNodes(side).update(landmarks, self._shownDisplay)
+                self._showPointer(side, landmarks)
 
     def _handNodes(self, side: str) -> scene.HandNodes:
         if side not in self._hands:
@@ -846,7 +873,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         return pose.deviationsAfter(deviationsMm, 1000.0 * (time.perf_counter() - seenAt))
 
     def _rememberedColor(self, side: str) -> tuple[float, ...] | None:
-        color = qt.QColor(slicer.app.userSettings().value(f"LiveHand/{side}Color", ""))
+        color = qt.QColor(str(slicer.app.userSettings().value(f"LiveHand/{side}Color", "")))
         return (color.redF(), color.greenF(), color.blueF()) if color.isValid() else None
 
     def _rememberColors(self) -> None:
@@ -865,11 +892,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _showPicture(self, picture: np.ndarray) -> None:
         if self.worker.pictureSize != preview.SLICE_SIZE:
             return
-        if qt.QApplication.activeModalWidget():
-            # Slicer's dialog for saving puts a screenshot of the views into the scene's file.
-            self._cameraSlice.remove()
-        else:
-            self._cameraSlice.update(picture)
+        with self._goingOffOnFailure():
+            if qt.QApplication.activeModalWidget():
+                # Slicer's dialog for saving puts a screenshot of the views into the scene's file.
+                self._cameraSlice.remove()
+            else:
+                self._cameraSlice.update(picture)
 
     # Internals
 
@@ -937,6 +965,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._shownHands = {}
         self.motion.forget()
         self._parameterNode = None
+
+    def _onSceneEndImport(self, caller, event) -> None:
+        # A scene's settings are copied into the node that is there.
+        if self._parameterNode:
+            self._readable(self._parameterNode.parameterNode)
 
 
 #

@@ -1,6 +1,7 @@
 """What the tests share: the module's folder on the path, the material they read, and one host application."""
 
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -16,6 +17,42 @@ MODEL = ROOT / "Resources" / "hand_landmarker.task"
 settings.register_profile("soak", print_blob=True)  # what the fuzz tests know it by
 
 sys.path[:0] = [str(ROOT / "LiveHand"), str(ROOT / "Testing")]
+
+
+# The table of the faults
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "fault(name, times=1): a case of the table of faults, tried so many times")
+
+
+@pytest.fixture(autouse=True)
+def _fault(request):
+    """Notes for the table which case a test is."""
+    for mark in request.node.iter_markers("fault"):
+        request.node.user_properties.append(("fault", (*mark.args, mark.kwargs.get("times", 1))))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say of each fault how many times it was tried and how many times everything was as promised afterwards."""
+    outcomes = [terminalreporter.stats.get(kind, []) for kind in ("passed", "failed", "error")]
+    reports = [report for reports in outcomes for report in reports if hasattr(report, "user_properties")]
+    harmed = {report.nodeid for report in reports if report.failed}
+    cases: dict[str, dict[str, int]] = {}
+    for report in reports:
+        for key, value in report.user_properties:
+            if key == "fault":
+                cases.setdefault(value[0], {})[report.nodeid] = value[1]
+    if not cases:
+        return
+    terminalreporter.section("Faults")
+    width = max(map(len, cases))
+    terminalreporter.write_line(f"{'case':{width}}  tried  survived")
+    for name, tests in cases.items():
+        tried, survived = (sum(times for test, times in tests.items() if test not in gone) for gone in ((), harmed))
+        terminalreporter.write_line(f"{name:{width}}  {tried:5}  {survived:8}", red=survived < tried)
+    survivors = sum(not set(tests) & harmed for tests in cases.values())
+    terminalreporter.write_line(f"{survivors} of {len(cases)} cases survived", bold=True)
 
 
 @pytest.fixture
@@ -91,6 +128,21 @@ def widget(app):
     widget.logic.stop()
     settled(app, widget.logic)
     app.showModule(None)
+
+
+@pytest.fixture
+def unharmed(app, widget, tmp_path, monkeypatch):
+    """Checks after the test that the fault did no harm; see :mod:`faults`."""
+    from faults import Unharmed
+
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    unharmed = Unharmed(app, folder)
+    yield unharmed
+    monkeypatch.undo()  # the fault is over
+    unharmed.check()
 
 
 @pytest.fixture

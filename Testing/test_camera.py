@@ -187,7 +187,7 @@ def test_camera_that_is_unplugged(fakeCapture):
         np.full((48, 64, 1), 100, np.uint8),
         np.full((48, 64, 4), 100, np.uint8),
         np.full((48, 64, 3), 100 * 256, np.uint16),
-        np.full((1, 1, 3), 100, np.uint8),
+        np.full((16, 17, 3), 100, np.uint8),
     ],
 )
 def test_any_picture_becomes_rgb(image):
@@ -197,11 +197,18 @@ def test_any_picture_becomes_rgb(image):
 
 
 def test_blue_stays_blue():
-    assert camera.toRgb(np.array([[[255, 0, 0]]], np.uint8)).tolist() == [[[0, 0, 255]]]
+    assert camera.toRgb(np.full((16, 16, 3), (255, 0, 0), np.uint8))[0, 0].tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3), float), np.zeros((0, 4, 3), np.uint8)]
+    "image",
+    [
+        np.zeros((48, 64, 2), np.uint8),
+        np.zeros((48, 64, 3), float),
+        np.zeros((0, 64, 3), np.uint8),
+        np.zeros((1, 64, 3), np.uint8),
+        np.zeros((48, 15, 3), np.uint8),
+    ],
 )
 def test_other_pictures_are_refused(image):
     with pytest.raises(LiveHandError) as error:

@@ -311,25 +311,12 @@ def status(widget) -> str:
     return widget.ui.statusLabel.text
 
 
-@pytest.mark.parametrize(
-    "source, words",
-    [
-        ("", "No camera is chosen"),
-        (97, "cannot be opened"),
-        ("/nowhere/clip.mp4", "no file /nowhere/clip.mp4"),
-        (__file__, "cannot be read as a video"),
-    ],
-)
-def test_source_that_cannot_be_read(app, widget, source, words):
+def test_no_source(app, widget):
     widget.logic.getParameterNode().source = ""
-    if source != "":
-        widget.logic.setSource(source)
     widget.ui.liveCheckBox.setChecked(True)
     settled(app, widget.logic)
-    assert words in status(widget)
+    assert "No camera is chosen" in status(widget)
     assert not widget.ui.liveCheckBox.checked
-    goLive(app, widget)  # and it can be used again
-    assert "⚠" not in status(widget)
 
 
 def test_package_that_is_missing(app, widget, monkeypatch):

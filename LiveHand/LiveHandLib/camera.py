@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from .errors import LiveHandError
+from .intrinsics import SIDES_PX
 from .turns import Turns
 
 OPENING_TIME_S = 15.0
 """How long a camera may take for its first picture; some webcams on Windows need ten seconds."""
 
 SILENCE_TIME_S = 15.0
-"""How long a camera may go without a picture before it counts as lost; longer than a slow camera or a hiccup."""
+"""How long a camera may go without a picture before it counts as lost; longer than a slow camera or a hiccup. What
+counts is the time in which it was waited for: while Slicer computes, nobody hears the camera."""
 
 RELEASE_TIME_S = 2.0
 """How long closing waits for a reading call to come back before it is left to itself."""
@@ -74,7 +76,7 @@ class Frame:
 def toRgb(image: np.ndarray) -> np.ndarray:
     """Any picture that OpenCV delivers as (height, width, 3) uint8 RGB: grey, BGR or BGRA, 8 or 16 bit.
 
-    :raises LiveHandError: ``pictureUnusable`` for any other.
+    :raises LiveHandError: ``pictureUnusable`` for any other, and for one that is too small or large.
     """
     import cv2
 
@@ -82,7 +84,8 @@ def toRgb(image: np.ndarray) -> np.ndarray:
         image = (image >> 8).astype(np.uint8)
     channels = 1 if image.ndim == 2 else image.shape[2]
     conversion = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
-    if conversion is None or image.dtype != np.uint8 or not image.size:
+    isSized = image.shape[0] in SIDES_PX and image.shape[1] in SIDES_PX
+    if conversion is None or image.dtype != np.uint8 or not isSized:
         raise LiveHandError("pictureUnusable", shape=str(image.shape), dtype=str(image.dtype))
     return cv2.cvtColor(image, conversion)
 
@@ -120,7 +123,7 @@ class FrameReader(threading.Thread):
         # that a picture takes is one that Slicer's GUI thread waits for.
         self._newest: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a picture was taken
-        self._lastSign = time.perf_counter()
+        self._silentForS = 0.0
         self._hasDelivered = False
 
     # Called by whoever wants the pictures
@@ -137,8 +140,10 @@ class FrameReader(threading.Thread):
             with self._turns.waiting("frame"):
                 item = self._newest.get(timeout=timeout)
         except queue.Empty:
+            self._silentForS += timeout
             self._checkSilence()
             return None
+        self._silentForS = 0.0
         if isinstance(item, Exception):
             self._newest.put(item)  # for whoever asks again
             raise item
@@ -149,7 +154,7 @@ class FrameReader(threading.Thread):
     def _checkSilence(self) -> None:
         if isinstance(self._source, int):
             allowed = SILENCE_TIME_S if self._hasDelivered else OPENING_TIME_S
-            if time.perf_counter() - self._lastSign > allowed:
+            if self._silentForS > allowed:
                 raise LiveHandError("cameraSilent", seconds=f"{allowed:.0f}")
 
     def close(self) -> bool:
@@ -192,7 +197,6 @@ class FrameReader(threading.Thread):
             with contextlib.suppress(queue.Empty):
                 self._newest.get_nowait()
                 self.framesDropped += 1
-        self._lastSign = time.perf_counter()
         self._hasDelivered = True
         self._tell(self._newest, item, "frame")
 
@@ -228,7 +232,8 @@ class FrameReader(threading.Thread):
                     # Drivers fail a read now and then; an unplugged camera fails every one of them at once.
                     failures += 1
                     if failures > 10 or not capture.isOpened():
-                        raise LiveHandError("cameraLost")
+                        # A camera that another program has can be opened as a rule, but gives no picture.
+                        raise LiveHandError("cameraLost" if number else "cameraNotFound")
                     with self._turns.away("camera"):
                         self._closing.wait(0.05)
                     continue

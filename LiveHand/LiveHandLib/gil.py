@@ -150,9 +150,11 @@ class GilLender:
     def _onTimeout(self) -> None:
         if time.perf_counter() >= self._nextLook():
             self._lend()
-        self._collect()
-        if self._running:
+        # Also for a thread that is left to itself, for its camera's driver hangs: once it comes back, it has a camera
+        # to release.
+        if self._running or self.turns.isAnyoneOut():
             self._timer.start(max(1, int(1000 * (self._nextLook() - time.perf_counter()))))
+        self._collect()  # last, for those who are told may run an event loop of their own
 
     def _nextLook(self) -> float:
         if self.turns.someoneInside.is_set():
@@ -174,11 +176,10 @@ class GilLender:
     def _collect(self) -> None:
         # A copy, for a thread may add itself while another one is asked.
         for thread in [thread for thread in list(self._ending) if thread.isFinished()]:
-            self._ending.discard(thread)
-            _stop, onFinished = self._running.pop(thread)
-            if not self._running:
-                self.turns.forget()
-            onFinished()
+            if thread in self._ending:  # else it was collected in an event loop that the last one told has run
+                self._ending.discard(thread)
+                _stop, onFinished = self._running.pop(thread)
+                onFinished()
 
     def _onAboutToQuit(self) -> None:
         for stop, _onFinished in self._running.values():

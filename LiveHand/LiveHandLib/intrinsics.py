@@ -17,6 +17,9 @@ import numpy as np
 
 from .errors import LiveHandError
 
+SIDES_PX = range(16, 16385)
+"""Widths and heights of pictures that a camera may have, px."""
+
 GUESSED_FIELD_OF_VIEW_DEG = 60.0
 """What a camera that is not calibrated is taken to see along its picture's longer side, degrees.
 
@@ -82,7 +85,7 @@ class Intrinsics:
         if not np.isfinite([*self.matrix.flat, *self.distortion, rms]).all():
             raise LiveHandError("calibrationNotFinite")
         width, height = self.imageSize
-        if not (16 <= width <= 16384 and 16 <= height <= 16384):
+        if not (width in SIDES_PX and height in SIDES_PX):
             raise LiveHandError("calibrationImageSize", width=width, height=height)
         (fx, skew, cx), (zero, fy, cy), lastRow = self.matrix
         if skew or zero or lastRow.tolist() != [0.0, 0.0, 1.0]:

@@ -45,7 +45,9 @@ def sentence(error: LiveHandError) -> str:
         "cameraLost": _("The camera stopped sending pictures: check its cable, then tick Live again."),
         "fileMissing": _("There is no file {path}: choose another one."),
         "notAVideo": _("{path} cannot be read as a video or picture: choose another file."),
-        "pictureUnusable": _("The camera sends pictures of an unknown kind ({shape}, {dtype}): choose another camera."),
+        "pictureUnusable": _(
+            "These are pictures of an unknown kind or size ({shape}, {dtype}): choose another camera or file."
+        ),
         "calibrationMissing": _("The calibration file {path} cannot be read: choose another one."),
         "notACalibration": _(
             "{path} is not a camera calibration in OpenCV's format, or it is damaged ({detail}): choose another file."
@@ -101,12 +103,17 @@ def sentence(error: LiveHandError) -> str:
         "exportFailed": _(
             "The file {path} cannot be written ({detail}): choose another folder or free some space, then export again."
         ),
+        "settingsUnreadable": _(
+            "The scene's settings of LiveHand come from a newer version or are damaged, and have been set back: "
+            "choose the camera again."
+        ),
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
     try:
-        return sentences[error.reason].format(**error.details)
+        text = sentences[error.reason].format(**error.details)
     except KeyError:
-        return sentences["internal"].format(detail=str(error))
+        text = sentences["internal"].format(detail=str(error))
+    return " ".join(text.split())  # a library's message may have lines
 
 
 def hintSentence(hint: str) -> str:

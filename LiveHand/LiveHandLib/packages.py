@@ -67,17 +67,17 @@ def install(requirementsFile: str | Path) -> None:
     requirements = missing(requirementsFile)
     if not requirements:
         return
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder, "constraints.txt")
-        numpyVersion = _version("numpy")
-        constraints.write_text(f"numpy=={numpyVersion}\n" if numpyVersion else "", encoding="utf-8")
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            constraints = Path(folder, "constraints.txt")
+            numpyVersion = _version("numpy")
+            constraints.write_text(f"numpy=={numpyVersion}\n" if numpyVersion else "", encoding="utf-8")
             if _hasPackaging():
                 _installWithPackaging(requirements, constraints)
             else:
                 _installWithPip(requirements, constraints)
-        except subprocess.CalledProcessError as error:
-            raise LiveHandError("installFailed", packages=", ".join(requirements)) from error
+    except (subprocess.CalledProcessError, OSError) as error:
+        raise LiveHandError("installFailed", packages=", ".join(requirements)) from error
     if missing(requirementsFile):
         raise LiveHandError("installFailed", packages=", ".join(missing(requirementsFile)))
 

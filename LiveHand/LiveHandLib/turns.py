@@ -86,10 +86,10 @@ class Turns:
         with self._lock:
             return min(self._awayUntil.values(), default=math.inf)
 
-    def forget(self) -> None:
-        """Stop looking for threads that did not come back."""
+    def isAnyoneOut(self) -> bool:
+        """Whether a thread has still to come back, or to end."""
         with self._lock:
-            self._awayUntil.clear()
+            return bool(self._inside or self._awayUntil)
 
     def _move(self, inside: bool = False, awayUntil: float | None = None, waitingFor: str = "") -> None:
         me = threading.get_ident()

@@ -296,9 +296,11 @@ class TrackingWorker(qt.QObject):
                     if isLast:
                         raise EOFError
         finally:
-            report()
-            with turns.away("close"):
-                reader.close()
+            try:
+                report()
+            finally:  # whatever happened, the camera is given back
+                with turns.away("close"):
+                    reader.close()
 
     # The two ways of looking at a picture: each gives a function from a frame to what is told of it, whether something
     # was found in it, and whether no more pictures are wanted.

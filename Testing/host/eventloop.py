@@ -85,16 +85,12 @@ def spin(until=None, timeout=10.0, gil="kept", interval=0.01, stop=None):
     loop = qt.QEventLoop()
     if stop is not None:
         stop.connect(loop.quit)
-    deadline = qt.QTimer()
+    deadline, timer = qt.QTimer(), qt.QTimer()
     deadline.setSingleShot(True)
-    deadline.setTimerType(qt.Qt.PreciseTimer)
+    for one in (deadline, timer):
+        one.setTimerType(qt.Qt.PreciseTimer)
     deadline.timeout.connect(loop.quit)
-    deadline.start(max(0, int(timeout * 1000)))
-    if until is None:
-        _executeLoop(loop, gil)
-        return True
-
-    result, failure = False, None
+    result, failure = until is None, None
 
     def poll():
         nonlocal result, failure
@@ -105,13 +101,17 @@ def spin(until=None, timeout=10.0, gil="kept", interval=0.01, stop=None):
         if result or failure:
             loop.quit()
 
-    timer = qt.QTimer()
-    timer.setTimerType(qt.Qt.PreciseTimer)
     timer.timeout.connect(poll)
-    poll()
-    if not (result or failure):
-        timer.start(max(1, int(interval * 1000)))
+    if until is not None:
+        poll()
+    if until is None or not (result or failure):
+        deadline.start(max(0, int(timeout * 1000)))
+        if until is not None:
+            timer.start(max(1, int(interval * 1000)))
         _executeLoop(loop, gil)
+        # Not left to their ends: a timer that runs while Python's garbage collector, in whatever thread, deletes it
+        # takes the process down.
+        deadline.stop()
         timer.stop()
     if failure:
         raise failure
