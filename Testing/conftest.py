@@ -7,14 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SAMPLE_CLIP = ROOT / "Resources" / "SampleHand.mp4"
 MODEL = ROOT / "Resources" / "hand_landmarker.task"
-
-settings.register_profile("soak", print_blob=True)  # what the fuzz tests know it by
 
 sys.path[:0] = [str(ROOT / "LiveHand"), str(ROOT / "Testing")]
 

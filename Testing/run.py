@@ -3,6 +3,7 @@
     python3 Testing/run.py demo [options]
     python3 Testing/run.py tests [options of pytest]
     python3 Testing/run.py benchmark [options]
+    python3 Testing/run.py soak [options]
     python3 Testing/run.py lint [options of ruff]
 
 The environment is kept in the user's cache folder and made anew when the requirements change. Needs nothing but Python.
@@ -87,12 +88,19 @@ def accuracy(arguments):
     return main(arguments)
 
 
+def soak(arguments):
+    """Keep the module live for an hour and see whether anything grows."""
+    from soak import main
+
+    return main(arguments)
+
+
 def lint(arguments):
     """Look for mistakes in the code without running it; the options are ruff's."""
     return subprocess.call([sys.executable, "-m", "ruff", "check", "--no-cache", *arguments, str(TESTING.parent)])
 
 
-COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "accuracy": accuracy, "lint": lint}
+COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "accuracy": accuracy, "soak": soak, "lint": lint}
 
 
 # The environment

@@ -1,5 +1,6 @@
 """What nobody thought of: any actions in any order, and any landmarks MediaPipe may give, through the whole module."""
 
+import os
 import time
 from types import SimpleNamespace
 
@@ -16,14 +17,14 @@ pytestmark = pytest.mark.usefixtures("model")
 
 
 def profile(examples: int, **others) -> settings:
-    """The same few cases each time; with ``--hypothesis-profile=soak`` many more, and others each time.
+    """The same few cases each time; for ``run.py soak`` many more, and others each time.
 
-    :param examples: how many cases.
+    :param examples: how many cases, of which all tests here together take about half a minute.
     """
-    isSoak = settings.get_current_profile_name() == "soak"
+    minutes = float(os.environ.get("LIVEHAND_FUZZ_MINUTES", 0))
     return settings(
-        max_examples=50 * examples if isSoak else examples,
-        derandomize=not isSoak,
+        max_examples=max(examples, round(2 * minutes * examples)),
+        derandomize=not minutes,
         database=None,
         deadline=None,
         # Time passes between the actions: a shorter way to a failure is seldom found, and takes long to look for.
