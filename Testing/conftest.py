@@ -105,6 +105,7 @@ def app(_application):
     """The host, keeping the GIL as Slicer does, with an empty scene; no test may leave anything running."""
     import slicer
 
+    slicer.app.userSettings().remove("LiveHand")  # what an earlier test chose as the user
     slicer.mrmlScene.Clear(0)
     yield _application
     assert _application.errors == [], "what left a slot as an exception"
