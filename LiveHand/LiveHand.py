@@ -219,6 +219,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
 
         self.ui.installButton.connect("clicked(bool)", self.onInstallButton)
         self.ui.refreshButton.connect("clicked(bool)", self.onRefreshButton)
@@ -264,6 +266,15 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller, event) -> None:
+        """Called just before a scene is read: its settings are looked at when all are there and checked."""
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene has been read, and after the logic has checked its settings."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -602,11 +613,13 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         return self._parameterNode
 
     def _readable(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
-        """The node's parameters, with their defaults if any of them cannot be read."""
+        """The node's parameters, with their defaults if any of them cannot be read or is out of its range."""
         try:
             parameterNode = LiveHandParameterNode(node)
             for name in LiveHandParameterNode.__annotations__:
-                getattr(parameterNode, name)
+                value = getattr(parameterNode, name)
+                if value is not None:
+                    setattr(parameterNode, name, value)  # which checks its range
         except ValueError:
             node.UnsetAllParameters()
             parameterNode = LiveHandParameterNode(node)

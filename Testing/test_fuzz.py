@@ -485,3 +485,47 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
         check()
     assert 1 in shown and 2 in shown, "most of what MediaPipe can find is shown"
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") <= 6
+
+
+# Scenes
+
+
+values = st.one_of(
+    st.sampled_from(["nan", "inf", "-1", "1e400", "7", "True", "None", "SURFACE", "BOTH", "camera:0:x", "[]", ""]),
+    st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=12),
+)
+
+
+def test_any_settings_in_a_scene(app, widget, tmp_path):
+    """From a newer version, damaged, or made up: the panel tells, and goes on."""
+    from xml.sax.saxutils import quoteattr
+
+    import slicer
+
+    path = tmp_path / "scene.mrml"
+    names = sorted(widget.logic.getParameterNode().parameterNode.GetParameterNames())
+    failed = []
+    widget.logic.worker.failed.connect(failed.append)
+
+    @profile(40)
+    @given(st.dictionaries(st.sampled_from(names), values, min_size=1), st.booleans())
+    def check(parameters, isClosedBefore) -> None:
+        texts = [f"parameter{n}= {quoteattr(f'{name} {value}')}" for n, (name, value) in enumerate(parameters.items())]
+        path.write_text(
+            '<MRML version="Slicer5.12"><ScriptedModule id="vtkMRMLScriptedModuleNodeLiveHand" name="LiveHand" '
+            f'singletonTag="LiveHand" attributes="ModuleName:LiveHand" {" ".join(texts)}></ScriptedModule></MRML>',
+            encoding="utf-8",
+        )
+        slicer.util.loadScene(str(path), {"clear": isClosedBefore})
+        failed.clear()
+        widget.logic.setSource(SAMPLE_CLIP)
+        widget.ui.liveCheckBox.click()
+        assert app.spin(lambda: failed or (widget.logic.frame and widget.logic.frame.hands), timeout=30)
+        assert {error.reason for error in failed} <= {"modelMissing", "settingsUnreadable"}, failed
+        for node in nodesOfLiveHand():
+            assertFiniteAndNear(node)
+        widget.logic.stop()
+        settled(app, widget.logic)
+        assert app.errors == []
+
+    check()

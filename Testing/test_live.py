@@ -272,6 +272,28 @@ def test_live_again_at_once_follows_the_run_that_is_stopping(app, widget, tracke
     assert widget.logic.worker.state == "live"
 
 
+def test_live_that_is_refused_while_an_earlier_run_stops(app, widget):
+    goLive(app, widget)
+    widget.logic.setSource("")
+    assert widget.logic.worker.state == "stopping"
+    widget.ui.liveCheckBox.click()
+    assert not widget.ui.liveCheckBox.checked and "No camera is chosen" in status(widget)
+    settled(app, widget.logic)
+    assert not widget.ui.liveCheckBox.checked and "No camera is chosen" in status(widget)
+
+
+def test_ticked_while_an_earlier_run_stops_and_stopped_again(app, widget):
+    goLive(app, widget)
+    box = widget.ui.liveCheckBox
+    box.click()
+    box.click()
+    assert widget.logic.worker.state == "stopping" and box.checked
+    widget.logic.stop()
+    assert not box.checked
+    settled(app, widget.logic)
+    assert not box.checked
+
+
 def test_without_the_gil_switch_a_python_thread_does_the_same(app, widget, monkeypatch):
     from LiveHandLib import gil
 

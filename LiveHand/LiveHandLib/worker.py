@@ -154,8 +154,10 @@ class TrackingWorker(qt.QObject):
 
     def stop(self) -> None:
         """Go off. The camera is released within half a second, unless its driver hangs."""
-        self._next = None
+        following, self._next = self._next, None
         self._requestStop()
+        if following:
+            self.stateChanged.emit(self.state)  # still stopping, but no run follows any more
 
     def close(self, timeout: float = 10.0) -> None:
         """Go off, wait for it and delete this object, because the application or the module goes away.
