@@ -963,7 +963,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         # The last pose of a file that was played to its end, or of a photograph, is what was asked for. Of a
         # camera that is off it would only look as if it were live.
         if state == worker.OFF and not self._hasEnded:
-            self._showHands({})
+            with self._goingOffOnFailure():
+                self._showHands({})
             self._cameraSlice.remove()
         if state == worker.OFF:
             self._rememberColors()

@@ -86,6 +86,7 @@ class Unharmed:
         slicer.mrmlScene.RemoveObserver(self._tag)
 
     def _useLiveAgain(self) -> None:
+        self._app.showModule(None)
         widget = self._app.showModule("LiveHand")
         logic = widget.logic
         logic.setModel("")

@@ -3,16 +3,23 @@
 What holds after each of them is checked by the fixture ``unharmed``, see :mod:`faults`.
 """
 
+import ctypes
+import io
+import subprocess
+import sys
+import tempfile
+import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import SAMPLE_CLIP, settled
-from faults import assertTold, panel, status
-from LiveHandLib import camera
+from conftest import MODEL, ROOT, SAMPLE_CLIP, liveHandThreads, settled
+from faults import assertTold, panel, qt, slicer, status
+from LiveHandLib import camera, gil
 from test_live import goLive, tracked  # noqa: F401
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
@@ -48,15 +55,18 @@ class Driver:
     :ivar hang: ``read`` does not return while it is cleared.
     """
 
-    def __init__(self, picture: np.ndarray) -> None:
+    def __init__(self, picture: np.ndarray, videoCapture: type) -> None:
+        self._VideoCapture = videoCapture
         self.pictures = lambda number: (True, picture)
         self.hang = threading.Event()
         self.hang.set()
         self.isPlugged = True
         self.captures: list[Driver._Capture] = []
 
-    def open(self, *_arguments):
-        """In place of ``cv2.VideoCapture``."""
+    def open(self, source, *_arguments):
+        """In place of ``cv2.VideoCapture``; files are read as ever."""
+        if not isinstance(source, int):
+            return self._VideoCapture(source)
         self.captures.append(self._Capture(self))
         return self.captures[-1]
 
@@ -98,7 +108,7 @@ def driver(monkeypatch, unharmed, app, handPicture):
     """A camera's driver to be told to fail; every camera is released in the end."""
     import cv2
 
-    driver = Driver(handPicture)
+    driver = Driver(handPicture, cv2.VideoCapture)
     with monkeypatch.context() as patch:
         patch.setattr(cv2, "VideoCapture", driver.open)
         yield driver
@@ -343,3 +353,714 @@ def test_cameras_change_while_the_drop_down_is_open(app, widget):
     assert widget.logic.getParameterNode().source == "camera:202:Two"
     widget.onCamerasFound(())
     assert box.currentText == "Two (not found)"
+
+
+# Application
+
+
+def nodesOfLiveHand() -> list:
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLNode") if node.GetName().startswith("LiveHand")]
+
+
+@pytest.mark.fault("Application: scene closed while live")
+def test_scene_closed(app, widget):
+    goLive(app, widget)
+    slicer.mrmlScene.Clear(0)
+    settled(app, widget.logic)
+    assert status(widget) == "" and not widget.ui.liveCheckBox.checked
+    assert nodesOfLiveHand() == [widget.logic.getParameterNode().parameterNode]
+
+
+@pytest.mark.fault("Application: scene closed in a slot of LiveHand's")
+def test_scene_closed_in_a_slot(app, widget):
+    goLive(app, widget)
+    closed = []
+
+    def close(_frame):
+        if not closed:
+            closed.append(1)
+            slicer.mrmlScene.Clear(0)
+
+    widget.logic.worker.tracked.connect(close)
+    assert app.spin(lambda: closed, timeout=20)
+    settled(app, widget.logic)
+    widget.logic.worker.tracked.disconnect(close)
+
+
+@pytest.mark.fault("Application: another scene added while live")
+def test_scene_imported(app, widget, tracked, tmp_path):  # noqa: F811
+    goLive(app, widget)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.app.coreIOManager().loadNodes("SceneFile", {"fileName": path, "clear": False})
+    assert more(app, tracked)
+    slicer.mrmlScene.Clear(0)  # with the second copy of everything
+    settled(app, widget.logic)
+
+
+@pytest.mark.fault("Application: module reloaded while live", times=10)
+def test_module_reloaded(app, widget):
+    for _time in range(10):
+        goLive(app, widget)
+        slicer.util.reloadScriptedModule("LiveHand")
+        widget = panel()
+        assert not widget.ui.liveCheckBox.checked
+        settled(app, widget.logic)
+
+
+@pytest.mark.fault("Application: module left and entered while live", times=10)
+def test_module_left_and_entered(app, widget, tracked):  # noqa: F811
+    goLive(app, widget)
+    for _time in range(10):
+        app.showModule(None)
+        assert more(app, tracked, 1), "Live goes on"
+        app.showModule("LiveHand")
+        assert widget.ui.liveCheckBox.checked
+
+
+QUITTING = """
+    import sys, threading, time
+    sys.path[:0] = [{testing!r}]
+    from host.application import Application
+    application = Application(headless=True)
+    import slicer
+    widget = application.showModule(application.loadModule({module!r}))
+    from LiveHandLib import tracking
+    tracking.importPackages()
+    import cv2
+    picture = cv2.VideoCapture({clip!r}).read()[1]
+    class HangingCamera:
+        number = 0
+        isOpened = set = lambda *_arguments: True
+        release = lambda *_arguments: None
+        def read(self):
+            self.number += 1
+            time.sleep(0.05)
+            if self.number > 60:
+                threading.Event().wait()
+            return True, picture
+    seen = []
+    def onTracked(frame):
+        seen.append(frame)
+        if len(seen) == 5:
+            {slot}
+    widget.logic.worker.tracked.connect(onTracked)
+    {source}
+    widget.ui.liveCheckBox.setChecked(True)
+    application.exec()
+    application.close()
+    assert application.errors == [], application.errors
+    assert len(seen) >= 5
+    print("quit in peace")
+"""
+CLIP, CAMERA = (
+    "widget.logic.setSource({clip!r})",
+    "cv2.VideoCapture = lambda *_: HangingCamera(); widget.logic.setSource(0)",
+)
+
+
+@pytest.mark.parametrize(
+    "slot, source",
+    [
+        pytest.param("slicer.app.exit()", CLIP, marks=pytest.mark.fault("Application: quits while live")),
+        pytest.param(
+            "slicer.app.exit(); slicer.app.processEvents(); time.sleep(0.2); slicer.app.processEvents()",
+            CLIP,
+            marks=pytest.mark.fault("Application: quits with a slot in flight"),
+        ),
+        pytest.param(
+            "import qt; qt.QTimer.singleShot(1000, slicer.app.exit)",
+            CAMERA,
+            marks=pytest.mark.fault("Camera: read() never returns, Slicer quits"),
+        ),
+    ],
+)
+def test_application_quits(slot, source):
+    words = {
+        "testing": str(ROOT / "Testing"),
+        "module": str(ROOT / "LiveHand" / "LiveHand.py"),
+        "clip": str(SAMPLE_CLIP),
+    }
+    code = textwrap.dedent(QUITTING).format(**words, slot=slot, source=source.format(**words))
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.endswith("quit in peace\n")
+
+
+def allNodes(parameterNode) -> list:
+    names = ("rightSurface", "rightSkeleton", "rightLandmarks", "rightPointer", "cameraToRAS")
+    return [getattr(parameterNode, name) for name in names]
+
+
+def delete(parameterNode) -> None:
+    for node in allNodes(parameterNode):
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def deleteDisplays(parameterNode) -> None:
+    for node in allNodes(parameterNode):
+        if hasattr(node, "GetDisplayNode") and node.GetDisplayNode():
+            slicer.mrmlScene.RemoveNode(node.GetDisplayNode())
+
+
+def deletePoint(parameterNode) -> None:
+    parameterNode.rightLandmarks.SetFixedNumberOfControlPoints(False)
+    parameterNode.rightLandmarks.SetLocked(False)
+    parameterNode.rightLandmarks.RemoveNthControlPoint(8)
+
+
+def deleteAllPoints(parameterNode) -> None:
+    parameterNode.rightLandmarks.SetFixedNumberOfControlPoints(False)
+    parameterNode.rightLandmarks.RemoveAllControlPoints()
+
+
+def rename(parameterNode) -> None:
+    for node in allNodes(parameterNode):
+        node.SetName("Mine")
+
+
+def lock(parameterNode) -> None:
+    for node in allNodes(parameterNode):
+        node.SetSelectable(False)
+        node.SetHideFromEditors(True)
+    parameterNode.rightLandmarks.SetLocked(not parameterNode.rightLandmarks.GetLocked())
+
+
+def reparent(parameterNode) -> None:
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "LiveHand is mine")
+    for node in allNodes(parameterNode):
+        node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def unparent(parameterNode) -> None:
+    for node in allNodes(parameterNode):
+        node.SetAndObserveTransformNodeID(None)
+
+
+DEEDS = {
+    delete: "deletes the nodes",
+    deleteDisplays: "deletes their display nodes",
+    deletePoint: "deletes a landmark",
+    deleteAllPoints: "deletes all landmarks",
+    rename: "renames the nodes",
+    lock: "locks and hides the nodes",
+    reparent: "puts the nodes under another transform",
+    unparent: "puts the nodes under no transform",
+}
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [pytest.param(deed, marks=pytest.mark.fault(f"Application: the user {name}")) for deed, name in DEEDS.items()],
+)
+def test_nodes_are_the_users(app, widget, tracked, deed):  # noqa: F811
+    from LiveHandLib.scene import Display
+
+    widget.logic.getParameterNode().display = Display.BOTH
+    widget.logic.getParameterNode().pointer = True
+    goLive(app, widget)
+    assert more(app, tracked, 1)
+    for _time in range(2):
+        parameterNode = widget.logic.getParameterNode()
+        if parameterNode.rightSurface:
+            deed(parameterNode)
+        assert more(app, tracked, 2)
+    assert widget.logic.worker.state == "live"
+    assert parameterNode.rightLandmarks.GetNumberOfControlPoints() == 21
+    widget.logic.getParameterNode().pointer = False
+
+
+def computeKeepingTheGil(seconds: float) -> None:
+    ctypes.PyDLL(None).usleep(int(1e6 * seconds))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no usleep")
+@pytest.mark.parametrize(
+    "seconds, times",
+    [
+        pytest.param(
+            0.2, 5, marks=pytest.mark.fault("Application: a computation of 200 ms in the GUI thread", times=5)
+        ),
+        pytest.param(10.0, 1, marks=pytest.mark.fault("Application: a computation of 10 s in the GUI thread")),
+    ],
+)
+def test_computation_in_the_gui_thread(app, widget, driver, tracked, monkeypatch, seconds, times):  # noqa: F811
+    monkeypatch.setattr(camera, "SILENCE_TIME_S", 5.0)  # it is not the camera that is silent
+    goLive(app, widget, 0)
+    for _time in range(times):
+        computeKeepingTheGil(seconds)
+        before = len(tracked)
+        slicer.app.processEvents()
+        assert len(tracked) - before <= 2, "no queue has come about"
+        assert more(app, tracked)
+    assert widget.logic.worker.state == "live"
+
+
+@pytest.mark.fault("Application: a modal dialog")
+def test_modal_dialog(app, widget, tracked):  # noqa: F811
+    goLive(app, widget)
+    dialog = qt.QDialog()
+    qt.QTimer.singleShot(300, dialog.accept)
+    dialog.exec_()
+    assert more(app, tracked)
+
+
+@pytest.mark.fault("Application: a modal dialog in a slot of LiveHand's")
+def test_modal_dialog_in_a_slot(app, widget):
+    shown = []
+
+    def show(*_arguments):
+        if not shown:
+            dialog = qt.QDialog()
+            shown.append(dialog)
+            qt.QTimer.singleShot(200, dialog.accept)
+            dialog.exec_()
+
+    worker = widget.logic.worker
+    for signal in (worker.tracked, worker.stateChanged):
+        shown.clear()
+        signal.connect(show)
+        goLive(app, widget)
+        widget.ui.liveCheckBox.setChecked(False)
+        settled(app, widget.logic)
+        signal.disconnect(show)
+        assert shown
+
+
+@pytest.mark.fault("Application: processEvents and Live off and on in a slot", times=10)
+def test_events_processed_in_a_slot(app, widget, tracked):  # noqa: F811
+    turns = []
+
+    def process(_frame):
+        turns.append(1)
+        slicer.app.processEvents()
+        if len(turns) % 5 == 0 and len(turns) <= 50:
+            widget.ui.liveCheckBox.setChecked(False)
+            slicer.app.processEvents()
+            widget.ui.liveCheckBox.setChecked(True)
+            slicer.app.processEvents()
+
+    widget.logic.worker.tracked.connect(process)
+    goLive(app, widget)
+    assert app.spin(lambda: len(turns) > 52, timeout=60)
+    widget.logic.worker.tracked.disconnect(process)
+
+
+@pytest.mark.fault("Application: two logics at once on two sources")
+def test_two_logics(app, widget, driver):
+    from LiveHand import LiveHandLogic
+
+    app.showModule(None)  # the panel would follow what is chosen
+    frames: dict[str, list] = {"clip": [], "camera": []}
+    logics = []
+    try:
+        for name, source in (("clip", SAMPLE_CLIP), ("camera", 0)):
+            logic = LiveHandLogic()
+            logics.append(logic)
+            logic.worker.tracked.connect(frames[name].append)
+            logic.setSource(source)
+            logic.getParameterNode().everyFrame = False
+            logic.start()
+        assert app.spin(lambda: all(len(some) > 5 for some in frames.values()), timeout=30)
+        logics[0].stop()
+        assert app.spin(lambda: logics[0].worker.state == "off", timeout=20)
+        before = len(frames["camera"])
+        assert app.spin(lambda: len(frames["camera"]) > before + 3, timeout=20), "the other one goes on"
+    finally:
+        for logic in logics:
+            logic.close()
+
+
+@pytest.mark.fault("Application: Live toggled as fast as events allow", times=50)
+def test_live_toggled(app, widget):
+    widget.logic.setSource(SAMPLE_CLIP)
+    for number in range(50):
+        widget.ui.liveCheckBox.setChecked(number % 2 == 0)
+        if number % 7 == 0:
+            app.spin(timeout=0.01)
+        else:
+            slicer.app.processEvents()
+
+
+@pytest.mark.fault("Application: undo and redo while live")
+def test_undo_and_redo(app, widget, tracked):  # noqa: F811
+    scene = slicer.mrmlScene
+    scene.SetUndoOn()
+    try:
+        scene.SaveStateForUndo()
+        goLive(app, widget)
+        for _time in range(5):
+            scene.SaveStateForUndo()
+            assert more(app, tracked, 1)
+            scene.Undo()
+            assert more(app, tracked, 1)
+            scene.Redo()
+            assert more(app, tracked, 1)
+        scene.Undo()
+        scene.Undo()
+        assert more(app, tracked, 1)
+    finally:
+        scene.ClearUndoStack()
+        scene.ClearRedoStack()
+        scene.SetUndoOff()
+
+
+# Worker
+
+
+def raising(*_arguments, **_keywords):
+    raise ZeroDivisionError("on purpose\nin a second line")
+
+
+STEPS = {
+    "importing": "tracking.importPackages",
+    "reading the model": "tracking.loadModel",
+    "making MediaPipe's tracker": "tracking.HandTracker.__init__",
+    "detecting": "tracking.HandTracker.detect",
+    "closing the tracker": "tracking.HandTracker.__exit__",
+    "placing the hand": "placing.HandPlacer.place",
+    "drawing the preview": "preview.mirrored",
+    "finding a hint": "hints.hint",
+    "making the reader": "camera.FrameReader.__init__",
+    "starting the reader": "camera.FrameReader.start",
+    "reading": "camera.FrameReader._fileFrames",
+    "converting a picture": "camera.toRgb",
+    "taking a picture": "camera.FrameReader.next",
+    "making the nodes": "scene.HandNodes.__init__",
+    "moving the nodes": "scene.HandNodes.update",
+    "moving the skin": "surface.HandSurface.update",
+    "showing the picture in the slice view": "cameraslice.CameraSlice.update",
+    "measuring": "motion.Motion.add",
+}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [pytest.param(step, marks=pytest.mark.fault(f"Worker: an exception when {name}")) for name, step in STEPS.items()],
+)
+def test_exception_at_any_step(app, widget, monkeypatch, step):
+    goLive(app, widget)  # so that there are nodes already
+    widget.logic.stop()
+    settled(app, widget.logic)
+    slicer.mrmlScene.Clear(0)
+    widget.ui.previewCollapsibleButton.collapsed = False
+    widget.logic.getParameterNode().showInSliceView = True
+    monkeypatch.setattr(f"LiveHandLib.{step}", raising)
+    tickInVain(app, widget, SAMPLE_CLIP, "ZeroDivisionError: on purpose in a second line")
+    monkeypatch.undo()
+    goLive(app, widget)
+    widget.logic.getParameterNode().showInSliceView = False
+
+
+@pytest.mark.fault("Worker: looking for cameras fails")
+def test_cameras_cannot_be_listed(app, widget, monkeypatch):
+    monkeypatch.setattr(camera, "listCameras", raising)
+    widget.ui.refreshButton.click()
+    settled(app, widget.logic)
+    assert "Sample clip" in [widget.ui.sourceComboBox.itemText(i) for i in range(widget.ui.sourceComboBox.count)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(np.nan, marks=pytest.mark.fault("Worker: MediaPipe returns NaN")),
+        pytest.param(np.inf, marks=pytest.mark.fault("Worker: MediaPipe returns infinity")),
+        pytest.param(30.0, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks outside of the picture")),
+        pytest.param(-1e9, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks a billion pictures away")),
+        pytest.param(0.0, marks=pytest.mark.fault("Worker: MediaPipe returns the same point 21 times")),
+    ],
+)
+def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):  # noqa: F811
+    from mediapipe.tasks.python import vision
+
+    widget.ui.previewCollapsibleButton.collapsed = False
+    detect = vision.HandLandmarker.detect_for_video
+
+    def detectWrongly(self, *arguments):
+        result = detect(self, *arguments)
+        for landmarks in (*result.hand_landmarks, *result.hand_world_landmarks):
+            for index, point in enumerate(landmarks):
+                if value == 0.0 or index % 3 == 0:
+                    point.x, point.y, point.z = value, value, value
+        return result
+
+    goLive(app, widget)
+    assert more(app, tracked, 1)
+    monkeypatch.setattr(vision.HandLandmarker, "detect_for_video", detectWrongly)
+    landmarks = widget.logic.getParameterNode().rightLandmarks
+    for _time in range(10):
+        assert more(app, tracked, 1)
+        points = slicer.util.arrayFromMarkupsControlPoints(landmarks)
+        assert (
+            np.isfinite(points).all()
+            and np.isfinite(widget.logic.getParameterNode().rightSurface.GetPolyData().GetBounds()).all()
+        )
+    assert not status(widget).startswith("⚠")
+
+
+@pytest.mark.fault("Worker: the clock jumps back")
+def test_clock_that_jumps_back(app, widget, tracked, monkeypatch):  # noqa: F811
+    frame = camera.FrameReader._frame
+
+    def jumping(self, image, number, timestampMs, availableAt):
+        return frame(self, image, number, timestampMs - 10_000 * (number % 5 == 4), availableAt)
+
+    monkeypatch.setattr(camera.FrameReader, "_frame", jumping)
+    goLive(app, widget)
+    assert more(app, tracked, 20)
+    assert sum(bool(seen.hands) for seen in tracked) > 15
+    assert not status(widget).startswith("⚠")
+
+
+@pytest.mark.fault("Worker: the GIL switch is missing")
+def test_gil_switch_missing(app, widget, monkeypatch):
+    monkeypatch.setattr(gil, "canRunPythonInQThread", lambda: False)
+    goLive(app, widget)
+    assert "LiveHand worker" in liveHandThreads()
+
+
+# Packages and model
+
+
+@pytest.fixture
+def distribution(tmp_path, monkeypatch):
+    """Lets a version of a package seem installed, in place of the one that is."""
+
+    def make(name: str, version: str) -> None:
+        folder = tmp_path / "site" / f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        monkeypatch.syspath_prepend(str(folder.parent))
+
+    return make
+
+
+def assertInstallIsOffered(widget, isOffered: bool = True) -> None:
+    widget.enter()
+    assert widget.ui.installWidget.visible == isOffered
+    assert widget.ui.liveCheckBox.enabled != isOffered
+
+
+@pytest.fixture
+def requirements(monkeypatch, tmp_path):
+    """Makes LiveHand ask for other packages; pip would put them into a folder of the test's."""
+    import LiveHand
+
+    resourcePath = LiveHand.resourcePath
+    monkeypatch.setenv("PIP_TARGET", str(tmp_path / "target"))
+    monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+
+    def make(*lines: str) -> None:
+        path = tmp_path / "requirements.txt"
+        path.write_text("\n".join(lines))
+        monkeypatch.setattr(
+            LiveHand, "resourcePath", lambda name: path if name == "requirements.txt" else resourcePath(name)
+        )
+
+    return make
+
+
+@pytest.fixture
+def answer(app, monkeypatch):
+    """Answers Slicer's questions."""
+
+    def give(value: bool) -> None:
+        monkeypatch.setattr(app, "testing", False)
+        monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_words, **_more: value)
+
+    return give
+
+
+@pytest.mark.fault("Packages: one is missing")
+def test_package_missing(app, widget, requirements):
+    requirements("livehand-needs-nothing-like-this==1.0")
+    assertInstallIsOffered(widget)
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.logic.start()
+    assertTold(widget, "livehand-needs-nothing-like-this==1.0 is missing")
+
+
+@pytest.mark.fault("Packages: one is too old")
+def test_package_too_old(app, widget, distribution):
+    distribution("mediapipe", "0.10.21")
+    assertInstallIsOffered(widget)
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.logic.start()
+    assertTold(widget, "mediapipe")
+
+
+@pytest.mark.fault("Packages: one goes away before Live is ticked")
+def test_package_gone(app, widget, monkeypatch):
+    from LiveHandLib import tracking
+
+    monkeypatch.setattr(tracking, "_MODULES", {"mediapipe": ("livehand_nowhere",)})
+    tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe is missing")
+
+
+@pytest.mark.fault("Packages: one is broken on import")
+@pytest.mark.parametrize(
+    "code", ["import livehand_nowhere_at_all", "raise SystemError('no such symbol\\nin any library')"]
+)
+def test_package_broken(app, widget, monkeypatch, tmp_path, code):
+    from LiveHandLib import tracking
+
+    (tmp_path / "livehand_broken.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(tracking, "_MODULES", {"mediapipe": ("livehand_broken",)})
+    tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe cannot be loaded")
+
+
+@pytest.mark.fault("Packages: pip refused by the user")
+def test_pip_refused(app, widget, requirements, answer):
+    requirements("livehand-needs-nothing-like-this==1.0")
+    answer(False)
+    assertInstallIsOffered(widget)
+    widget.ui.installButton.click()
+    assertTold(widget, "not installed, as you chose")
+
+
+@pytest.mark.fault("Packages: pip without network")
+def test_pip_without_network(app, widget, requirements, answer, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    requirements("livehand-needs-nothing-like-this==1.0")
+    answer(True)
+    assertInstallIsOffered(widget)
+    widget.ui.installButton.click()
+    assertTold(widget, "Installing livehand-needs-nothing-like-this==1.0 failed")
+    assertInstallIsOffered(widget)
+
+
+@pytest.mark.fault("Packages: pip fails half-way")
+def test_pip_fails_half_way(app, widget, requirements, answer, monkeypatch, tmp_path):
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in ("livehand_first", "livehand_second"):
+        with zipfile.ZipFile(wheels / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{name}.py", "")
+            info = f"{name}-1.0.dist-info"
+            wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            # Of the second, the list of its files names one that it does not have.
+            record = f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+            wheel.writestr(f"{info}/RECORD", record if name == "livehand_first" else "gone/../../..\n\x00")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    requirements("livehand-first==1.0", "livehand-second==1.0")
+    answer(True)
+    widget.ui.installButton.click()
+    assertTold(widget, "failed: check the network connection and what pip says")
+    assertInstallIsOffered(widget)
+
+
+@pytest.mark.fault("Packages: no room for pip's files")
+def test_no_room_for_pip(app, widget, requirements, answer, monkeypatch, tmp_path):
+    requirements("livehand-needs-nothing-like-this==1.0")
+    answer(True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    widget.ui.installButton.click()
+    assertTold(widget, "Installing livehand-needs-nothing-like-this==1.0 failed")
+
+
+def otherTask() -> bytes:
+    """A bundle as MediaPipe wants it, with something else in it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as bundle:
+        bundle.writestr("hand_detector.tflite", b"no model " * 1000)
+        bundle.writestr("hand_landmarks_detector.tflite", b"no model " * 1000)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: b"", marks=pytest.mark.fault("Model: empty")),
+        pytest.param(lambda: MODEL.read_bytes()[:100_000], marks=pytest.mark.fault("Model: truncated")),
+        pytest.param(lambda: b"no model", marks=pytest.mark.fault("Model: a text")),
+        pytest.param(SAMPLE_CLIP.read_bytes, marks=pytest.mark.fault("Model: a film")),
+        pytest.param(otherTask, marks=pytest.mark.fault("Model: of another kind")),
+    ],
+)
+def test_model_of_another_kind(app, widget, tmp_path, make):
+    path = tmp_path / "other.task"
+    path.write_bytes(make())
+    widget.logic.setModel(path)
+    tickInVain(app, widget, SAMPLE_CLIP, "MediaPipe cannot use the hand model")
+
+
+@pytest.mark.fault("Model: missing, a folder, and changed since it was chosen")
+def test_model_missing_or_changed(app, widget, tmp_path):
+    path = tmp_path / "other.task"
+    path.write_bytes(MODEL.read_bytes())
+    widget.logic.setModel(path)
+    path.write_bytes(MODEL.read_bytes()[:-1] + b"x")
+    tickInVain(app, widget, SAMPLE_CLIP, "is not the file it should be (its SHA-256 differs)")
+    path.unlink()
+    tickInVain(app, widget, SAMPLE_CLIP, "other.task cannot be read")
+    path.mkdir()
+    tickInVain(app, widget, SAMPLE_CLIP, "other.task cannot be read")
+
+
+@pytest.mark.fault("Model: the hand's mesh is missing or damaged")
+def test_mesh_missing(app, widget, tmp_path, monkeypatch):
+    import LiveHand
+
+    for name in ("nowhere.npz", "damaged.npz"):
+        (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no mesh")
+        slicer.mrmlScene.Clear(0)
+        monkeypatch.setattr(LiveHand, "MESH_FILE_NAME", str(tmp_path / name))
+        tickInVain(app, widget, SAMPLE_CLIP, f"{name} cannot be read")
+    monkeypatch.undo()
+    slicer.mrmlScene.Clear(0)
+
+
+@pytest.mark.fault("Settings: from a newer version or damaged")
+@pytest.mark.parametrize("value", ["from a newer version", "nan", "1e999", ["a", "b"], ""])
+def test_settings_damaged(app, widget, value):
+    settings = slicer.app.userSettings()
+    names = ("palmWidthMm", "smoothingMs", "tipOffsetMm", "padOffsetMm", "RightColor", "AgreedMediaPipe")
+    before = {name: settings.value(f"LiveHand/{name}") for name in names}
+    for name in names:
+        settings.setValue(f"LiveHand/{name}", value)
+    try:
+        slicer.mrmlScene.Clear(0)
+        assert widget.logic.getParameterNode().palmWidthMm == 62.0
+        goLive(app, widget)
+    finally:
+        for name, was in before.items():
+            settings.remove(f"LiveHand/{name}") if was is None else settings.setValue(f"LiveHand/{name}", was)
+
+
+@pytest.mark.fault("Settings: a scene's from a newer version or damaged")
+@pytest.mark.parametrize(
+    "name, text", [("display", "HOLOGRAM"), ("numberOfHands", "many"), ("plottedMeasures.len", "x")]
+)
+def test_scene_settings_damaged(app, widget, tmp_path, name, text):
+    goLive(app, widget)
+    widget.logic.stop()
+    settled(app, widget.logic)
+    path = tmp_path / "scene.mrml"
+    assert slicer.util.saveScene(str(path))
+    app.showModule(None)
+    slicer.mrmlScene.Clear(0)
+    node = widget.logic.getParameterNode().parameterNode
+    node.SetParameter(name, text)
+    widget.logic._parameterNode = None  # as after a start of Slicer
+    app.showModule("LiveHand")
+    assertTold(widget, "have been set back")
+    assert widget.ui.numberOfHandsSpinBox.value == 1
+
+
+@pytest.mark.fault("Settings: a calibration from a newer version or damaged")
+@pytest.mark.parametrize("content", [b"", b"<opencv_storage><camera_matrix>", b"\x80\x04cos\nsystem\n"])
+def test_calibration_damaged(app, widget, tracked, tmp_path, content):  # noqa: F811
+    from LiveHandLib.errors import LiveHandError
+    from LiveHandLib.messages import sentence
+
+    path = tmp_path / "calibration.xml"
+    path.write_bytes(content)
+    goLive(app, widget)
+    with pytest.raises(LiveHandError) as error:
+        widget.logic.importCalibration(path)
+    assert "calibration.xml is not a camera calibration" in sentence(error.value)
+    assert more(app, tracked)

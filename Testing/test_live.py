@@ -206,17 +206,6 @@ def test_busy_gui_thread_finds_the_newest_frame_not_a_queue(app, widget, tracked
         assert tracked[-1].number > number + len(tracked) - before, "the others were dropped"
 
 
-def test_modal_dialog_does_not_stop_it_for_good(app, widget, tracked):
-    import qt
-
-    goLive(app, widget)
-    dialog = qt.QDialog()
-    qt.QTimer.singleShot(300, dialog.accept)
-    dialog.exec_()
-    before = len(tracked)
-    assert app.spin(lambda: len(tracked) > before + 5, timeout=20)
-
-
 # On and off
 
 
@@ -252,16 +241,6 @@ def test_camera_is_released_when_live_goes_off(app, widget, monkeypatch):
     assert [capture.isOpened() for capture in captures] == [False]
 
 
-def test_toggled_faster_than_anything_can_follow(app, widget):
-    widget.logic.setSource(SAMPLE_CLIP)
-    for number in range(50):
-        widget.ui.liveCheckBox.setChecked(number % 2 == 0)
-        if number % 7 == 0:
-            app.spin(timeout=0.01)
-    settled(app, widget.logic)
-    goLive(app, widget)
-
-
 def test_live_again_at_once_follows_the_run_that_is_stopping(app, widget, tracked):
     goLive(app, widget)
     widget.ui.liveCheckBox.setChecked(False)
@@ -292,14 +271,6 @@ def test_ticked_while_an_earlier_run_stops_and_stopped_again(app, widget):
     assert not box.checked
     settled(app, widget.logic)
     assert not box.checked
-
-
-def test_without_the_gil_switch_a_python_thread_does_the_same(app, widget, monkeypatch):
-    from LiveHandLib import gil
-
-    monkeypatch.setattr(gil, "canRunPythonInQThread", lambda: False)
-    goLive(app, widget)
-    assert "LiveHand worker" in liveHandThreads()
 
 
 def test_switch_is_asked_for_under_pythonqt_only_and_may_be_missing(app, monkeypatch):
@@ -375,31 +346,6 @@ def test_model_with_a_wrong_checksum(app, widget, tmp_path):
     assert not widget.ui.liveCheckBox.checked
 
     widget.ui.modelResetButton.click()
-    goLive(app, widget)
-
-
-def test_file_that_is_no_model(app, widget, tmp_path):
-    other = tmp_path / "other.task"
-    other.write_bytes(b"no model")
-    widget.logic.setModel(other)
-    widget.logic.setSource(SAMPLE_CLIP)
-    widget.ui.liveCheckBox.setChecked(True)
-    settled(app, widget.logic)
-    assert "MediaPipe cannot use the hand model" in status(widget)
-
-
-def test_anything_unexpected_in_the_worker_is_told(app, widget, monkeypatch):
-    from LiveHandLib import tracking
-
-    def fail(*_arguments):
-        raise ZeroDivisionError("on purpose")
-
-    monkeypatch.setattr(tracking.HandTracker, "detect", fail)
-    widget.logic.setSource(SAMPLE_CLIP)
-    widget.ui.liveCheckBox.setChecked(True)
-    settled(app, widget.logic)
-    assert "ZeroDivisionError: on purpose" in status(widget)
-    monkeypatch.undo()
     goLive(app, widget)
 
 

@@ -241,18 +241,6 @@ def test_surface_can_be_cut_into_closed_lines(app, logic):
             assert ids.GetId(0) == ids.GetId(ids.GetNumberOfIds() - 1)
 
 
-def test_mesh_that_is_missing_is_told_in_one_sentence(app, widget, monkeypatch):
-    import LiveHand
-
-    monkeypatch.setattr(LiveHand, "MESH_FILE_NAME", "nowhere.npz")
-    widget.logic.setSource(SAMPLE_CLIP)
-    widget.ui.liveCheckBox.setChecked(True)
-    assert app.spin(lambda: "nowhere.npz cannot be read" in widget.ui.statusLabel.text, timeout=30)
-    settled(app, widget.logic)
-    assert not widget.ui.liveCheckBox.checked
-    assert "nowhere.npz cannot be read" in widget.ui.statusLabel.text
-
-
 @pytest.mark.parametrize("name", ["rightSurface", "rightSkeleton", "rightLandmarks", "cameraToRAS"])
 def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa: F811
     import slicer
@@ -336,27 +324,6 @@ def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app,
     goLive(app, widget)  # with a right hand
     assert app.spin(lambda: len(tracked) > 2, timeout=20)
     assert not any(display.GetVisibility() for display in displays)
-
-
-def test_module_reloaded_while_live(app, widget):
-    import slicer
-
-    for _time in range(3):
-        goLive(app, widget)
-        slicer.util.reloadScriptedModule("LiveHand")
-        widget = slicer.modules.LiveHandWidget
-        settled(app, widget.logic)
-        assert not widget.ui.liveCheckBox.checked
-    goLive(app, widget)
-
-
-def test_module_left_and_entered_while_live(app, widget, tracked):  # noqa: F811
-    goLive(app, widget)
-    app.showModule(None)
-    start = len(tracked)
-    assert app.spin(lambda: len(tracked) > start + 3, timeout=20), "Live goes on"
-    app.showModule("LiveHand")
-    assert widget.ui.liveCheckBox.checked
 
 
 def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked):  # noqa: F811
