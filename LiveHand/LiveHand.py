@@ -604,12 +604,17 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self) -> LiveHandParameterNode:
         """The scene's parameter node for this module."""
         if not self._parameterNode or not self._parameterNode.parameterNode.GetScene():
+            # Nodes of a parameter node that is gone are not to be found from the next one.
+            for hand in self._hands.values():
+                hand.update(None)
+            self._hands.clear()
+            self._pointers.clear()
             node = super().getParameterNode()
             isNew = not node.GetParameterCount()
             self._parameterNode = self._readable(node)
             if isNew:
                 self._recallForUser()
-            self._userValues = {name: getattr(self._parameterNode, name) for name in USER_SETTINGS}
+            self._noteUserValues()
         return self._parameterNode
 
     def _readable(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
@@ -922,15 +927,17 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 if value is not None:
                     setattr(self._parameterNode, name, float(value))
 
+    def _noteUserValues(self) -> None:
+        # A scene of somebody else's brings values that are not the user's; what is changed from now on is.
+        self._userValues = {name: getattr(self._parameterNode, name) for name in USER_SETTINGS}
+
     def _rememberForUser(self) -> None:
-        # Only what was changed here: a scene of somebody else's brings values that are not the user's.
         parameterNode = self.getParameterNode()
         for name, known in self._userValues.items():
             value = getattr(parameterNode, name)
             if value != known:
                 self._userValues[name] = value
-                if not slicer.mrmlScene.IsImporting():
-                    slicer.app.userSettings().setValue(f"LiveHand/{name}", value)
+                slicer.app.userSettings().setValue(f"LiveHand/{name}", value)
 
     def _source(self) -> int | str:
         source = self.getParameterNode().source
@@ -984,6 +991,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         # A scene's settings are copied into the node that is there.
         if self._parameterNode:
             self._readable(self._parameterNode.parameterNode)
+            self._noteUserValues()
 
 
 #

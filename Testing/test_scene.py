@@ -265,6 +265,31 @@ def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa
     assert other.GetScene()
 
 
+@pytest.mark.parametrize("isNone", [True, False], ids=["none", "empty"])
+def test_surface_taken_out_of_its_node_while_live_comes_back(app, widget, tracked, isNone):  # noqa: F811
+    import vtk
+
+    goLive(app, widget)
+    node = widget.logic.getParameterNode().rightSurface
+    for _time in range(3):
+        node.SetAndObservePolyData(None if isNone else vtk.vtkPolyData())
+        start = len(tracked)
+        assert app.spin(lambda start=start: len(tracked) > start + 3, timeout=20)
+        assert node.GetPolyData().GetNumberOfPoints() > 1000
+
+
+def test_parameter_node_deleted_while_live(app, widget, tracked):  # noqa: F811
+    import slicer
+
+    goLive(app, widget)
+    former = widget.logic.getParameterNode().rightSurface
+    slicer.mrmlScene.RemoveNode(widget.logic.getParameterNode().parameterNode)
+    start = len(tracked)
+    app.spin(lambda: len(tracked) > start + 5, timeout=5)
+    assert widget.logic.getParameterNode().rightSurface is not former
+    assert not former.GetDisplayNode().GetVisibility()
+
+
 def test_transform_that_the_user_moved_is_left_alone(app, widget, tracked):  # noqa: F811
     import slicer
 

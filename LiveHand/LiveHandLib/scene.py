@@ -229,7 +229,10 @@ class HandNodes:
 
     def _isReady(self, kind: str) -> bool:
         node = self._used.get(kind)
-        return bool(node and node.GetScene() and node.GetTransformNodeID() and node.GetDisplayNode())
+        if not (node and node.GetScene() and node.GetTransformNodeID() and node.GetDisplayNode()):
+            return False
+        # A surface that somebody took out of its node must not be changed any more, see _makeReady.
+        return kind == "Landmarks" or node.GetPolyData() is self._models[kind].polyData
 
     def _makeReady(self, kind: str) -> None:
         if kind != "Landmarks":
