@@ -104,15 +104,7 @@ def detections(clip: str, pace: float | None, hands: int = 1):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
             result = landmarker.detect_for_video(picture, timestamp)
             height, width = image.shape[:2]
-            found = []
-            for categories, inPicture, inWorld in zip(
-                result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
-            ):
-                points = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(inPicture, inWorld, strict=True)])
-                points *= (width, height, width, 1000.0, 1000.0, 1000.0)
-                label, score = categories[0].category_name, categories[0].score
-                found.append(tracking.Hand(label, score, points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
-            placed = placer.place(found, (width, height), timestamp)
+            placed = placer.place(tracking.handsOf(result, (width, height)), (width, height), timestamp)
             yield number, available, [hand.cameraMm for hand in placed.values()]
 
 

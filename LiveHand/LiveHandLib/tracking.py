@@ -252,16 +252,26 @@ class HandTracker:
             away = contextlib.nullcontext()
         with away:
             result = self._landmarker.detect_for_video(picture, timestampMs)
-        height, width = image.shape[:2]
-        scale = np.array([width, height, width, 1000.0, 1000.0, 1000.0])
-        hands = []
-        for categories, landmarks, worldLandmarks in zip(
-            result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
-        ):
-            rows = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)])
-            if not np.abs(rows).max() <= FARTHEST:  # nor if there is a NaN
-                continue
-            points = scale * rows
-            label, score = categories[0].category_name, float(categories[0].score)
-            hands.append(Hand(label, score, imagePx=points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
-        return sorted(hands, key=lambda hand: hand.score, reverse=True)
+        return handsOf(result, (image.shape[1], image.shape[0]))
+
+
+def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
+    """The hands in what MediaPipe found in a picture.
+
+    :param result: MediaPipe's ``HandLandmarkerResult``.
+    :param imageSize: the picture's width and height, px.
+    :returns: the hands, the most certain handedness first; none that has a landmark beyond :data:`FARTHEST`.
+    """
+    width, height = imageSize
+    scale = np.array([width, height, width, 1000.0, 1000.0, 1000.0])
+    hands = []
+    for categories, landmarks, worldLandmarks in zip(
+        result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
+    ):
+        rows = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)])
+        if not np.abs(rows).max() <= FARTHEST:  # nor if there is a NaN
+            continue
+        points = scale * rows
+        label, score = categories[0].category_name, float(categories[0].score)
+        hands.append(Hand(label, score, imagePx=points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
+    return sorted(hands, key=lambda hand: hand.score, reverse=True)
