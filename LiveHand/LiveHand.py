@@ -358,12 +358,16 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             index, name = cameraOfSource(chosen)
             entries.append((Path(chosen).name if index is None else _("{name} (not found)").format(name=name), chosen))
         entries.append((_("Open a video or picture file..."), None))
-        box = self.ui.sourceComboBox
+        self._fillComboBox(self.ui.sourceComboBox, entries, chosen)
+
+    @staticmethod
+    def _fillComboBox(box, entries: list[tuple[str, str | None]], chosen: str) -> None:
+        # Only when they change: a list that the user has just opened would close.
         if entries != [(box.itemText(i), box.itemData(i)) for i in range(box.count)]:
             box.clear()
-            for name, source in entries:
-                box.addItem(name, source)
-        box.setCurrentIndex([source for _name, source in entries].index(chosen))
+            for text, data in entries:
+                box.addItem(text, data)
+        box.setCurrentIndex([data for _text, data in entries].index(chosen))
 
     def onSourceActivated(self, index: int) -> None:
         """Called when the user chooses an entry of the drop-down."""
@@ -378,16 +382,11 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def updateView(self) -> None:
         """Offer the ways to show the hands, and the transform's own if it is another one."""
-        views = [("owner", _("As you see it")), ("camera", _("As the camera sees it"))]
+        entries = [(_("As you see it"), "owner"), (_("As the camera sees it"), "camera")]
         view = self.logic.view()
         if not view:
-            views.append(("", _("As the transform has it")))
-        box = self.ui.viewComboBox
-        if [name for name, _text in views] != [box.itemData(i) for i in range(box.count)]:
-            box.clear()
-            for name, text in views:
-                box.addItem(text, name)
-        box.setCurrentIndex([name for name, _text in views].index(view))
+            entries.append((_("As the transform has it"), ""))
+        self._fillComboBox(self.ui.viewComboBox, entries, view)
 
     def onViewActivated(self, index: int) -> None:
         """Called when the user chooses how to show the hands."""
