@@ -1,5 +1,9 @@
 """The skin: it is the rig's where the rig's joints are known, a hand in every picture of the clips, and never worse."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -210,6 +214,40 @@ def test_bones_without_length_and_bones_that_come_straight_back(skin):
         skin.update(landmarks)
         inspection.look(skin)
     assert inspection.area < 2 and inspection.edge < 2 and inspection.inverted < 0.02
+
+
+THREADS_AT_WORK = """
+import sys, threading, time
+import numpy as np, psutil
+from LiveHandLib import placing, surface, tracking
+skin = surface.HandSurface(sys.argv[1])
+placer = placing.HandPlacer(placing.Measures())
+points = np.random.default_rng(0).uniform(100, 400, (21, 3))
+
+def othersS():
+    return sum(t.user_time + t.system_time for t in psutil.Process().threads() if t.id != threading.get_native_id())
+
+time.sleep(0.5)  # those that numpy has made have come to rest
+before = othersS()
+for number in range(300):
+    seen = points + number
+    hand = tracking.Hand("Right", 1.0, imagePx=seen[:, :2], worldMm=seen, depthPx=seen[:, 2] - 200)
+    for placed in placer.place([hand], (640, 480), 33 * number).values():
+        skin.update(placed.cameraMm)
+print(psutil.Process().num_threads(), othersS() - before)
+"""
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or (os.cpu_count() or 1) < 2, reason="numpy has no OpenBLAS here, or one core"
+)
+def test_no_other_cores_are_kept_busy_for_the_sake_of_a_hand():
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environment["PYTHONPATH"] = str(ROOT / "LiveHand")
+    words = [sys.executable, "-c", THREADS_AT_WORK, str(MESH)]
+    printed = subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout.split()
+    assert int(printed[0]) > 1, "numpy has threads that could work"
+    assert float(printed[1]) == 0.0, "and none of them did"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no mesh", b"PK\x03\x04cut off"])

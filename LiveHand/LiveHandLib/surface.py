@@ -28,6 +28,11 @@ The angles are those of the thumb's CMC, MCP and IP and of the fingers' MCP, PIP
 ranges of motion are.
 """
 
+_ROWS_AT_ONCE = 1000
+"""The skin is a product of two matrices, done in parts of so many rows. OpenBLAS, which numpy brings along, shares a
+product of more than 65536 * 4 multiplications (its ``interface/gemm.c``) among as many threads as there are cores, and
+these then wait for the next one at full load for longer than a picture takes: cores that detection needs."""
+
 
 class HandSurface:
     """A hand's skin, moved by linear blend skinning.
@@ -70,11 +75,13 @@ class HandSurface:
         # Points and normals are sums of rows of the bones' motions, (4, 3) each with the displacement as last row.
         rows = np.insert(points, 3, 1.0, axis=1), np.insert(vertexNormals(points, triangles), 3, 0.0, axis=1)
         shares = [weights[:, :, None] * row[:, None, :] for row in rows]
-        self._shares = np.concatenate(shares).reshape(2 * len(points), -1).astype(np.float32)
+        shares = np.concatenate(shares).reshape(2 * len(points), -1).astype(np.float32)
         self._motions = np.zeros((5, 4, 4, 3), np.float32)
         self._turns = np.zeros((5, 4, 3, 3))
         self._skin = np.zeros((2 * len(points), 3), np.float32)
         self.points, self.normals = np.split(self._skin, 2)
+        starts = range(0, len(shares), _ROWS_AT_ONCE)
+        self._parts = [(shares[i : i + _ROWS_AT_ONCE], self._skin[i : i + _ROWS_AT_ONCE]) for i in starts]
         self.update(landmarks)
 
     def update(self, landmarks: np.ndarray) -> None:
@@ -110,7 +117,8 @@ class HandSurface:
         motions += self._directions[..., None] * (reaches - size * along)[..., None, :]
         self._motions[:, :, :3] = motions
         self._motions[:, :, 3] = joints[:, :4] - (self._joints[:, :4, None] @ motions)[:, :, 0]
-        np.matmul(self._shares, self._motions.reshape(-1, 3), out=self._skin)
+        for shares, skin in self._parts:
+            np.matmul(shares, self._motions.reshape(-1, 3), out=skin)
         self.normals /= (_lengths(self.normals) + 1e-12)[:, None]
 
 
