@@ -194,7 +194,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._cameras: tuple[Camera, ...] = ()
-        self._message = ""
+        self._cameraFinder = None
+        self._motionPanel = None
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -245,9 +246,9 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.app.disconnect("aboutToQuit()", self.cleanup)
         self.setParameterNode(None)
         self.removeObservers()
-        self._cameraFinder.close()
-        self._motionPanel.close()
-        self.logic.close()
+        for part in (self._cameraFinder, self._motionPanel, self.logic):
+            if part:  # not all are there when setup has failed half-way
+                part.close()
         self.logic = None
 
     def enter(self) -> None:

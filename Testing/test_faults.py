@@ -408,6 +408,23 @@ def test_module_reloaded(app, widget):
         settled(app, widget.logic)
 
 
+def test_panel_whose_setup_failed_is_cleaned_up(app, monkeypatch):
+    import LiveHand
+
+    def fail(*_arguments):
+        raise RuntimeError("no such child")
+
+    monkeypatch.setattr(LiveHand, "MotionPanel", fail)
+    parent = slicer.qMRMLWidget()
+    parent.setLayout(qt.QVBoxLayout())
+    failed = LiveHand.LiveHandWidget(parent)
+    with pytest.raises(RuntimeError, match="no such child"):
+        failed.setup()
+    logic = failed.logic
+    failed.cleanup()
+    assert logic.worker is None
+
+
 @pytest.mark.fault("Application: module left and entered while live", times=10)
 def test_module_left_and_entered(app, widget, tracked):  # noqa: F811
     goLive(app, widget)
