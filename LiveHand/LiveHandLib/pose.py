@@ -4,6 +4,9 @@ One camera sees directions, not distances. What makes a distance of them is the 
 under an angle, says how far away it can be, and all bones of a hand together say it rather well once the hand's
 proportions are known. Which end of a bone is nearer is what MediaPipe's relative depth tells. :class:`HandPose` puts
 the two and the picture before together.
+
+It is done once for each picture, between which other code fills the processor's caches. What a step takes then is to
+load its code: so few kinds of steps, each used often, are faster than the fewest steps.
 """
 
 import numpy as np
@@ -94,9 +97,10 @@ class HandPose:
             raise LiveHandError("palmWidth", palmWidth=f"{palmWidthMm:g}")
         self._lengths = palmWidthMm * _RATIOS
         self._lengthSds = palmWidthMm * _RATIO_SDS
-        self._depthSds = palmWidthMm * _DEPTH_SDS
         self._lateralSd = palmWidthMm * _LATERAL_SD
+        self._precisions = 1.0 / np.concatenate([self._lengthSds, palmWidthMm * _DEPTH_SDS])
         self._jacobian = np.zeros((len(_FROM) + len(_PARENT), _N))
+        self._jacobian[len(_FROM) :] = _DIFFERENCES * self._precisions[len(_FROM) :, None]
         self.reset()
 
     def reset(self) -> None:
@@ -125,7 +129,7 @@ class HandPose:
         self._lastMs = timestampMs
         if self._depths is not None and 0 <= elapsed < _STALE_MS:
             grown = self._covariance + elapsed * _COMMON_MM2_PER_MS
-            grown[np.diag_indices(_N)] += elapsed * _SINGLE_MM2_PER_MS
+            grown.flat[:: _N + 1] += elapsed * _SINGLE_MM2_PER_MS
             expected, information = self._depths, np.linalg.inv(grown)
             self._pictures += 1
             candidates = (expected, alone) if self._pictures % _DOUBT_EVERY == 0 else (expected,)
@@ -152,45 +156,46 @@ class HandPose:
         shape = 1.0 + _ABOUT_MEAN @ relief
         points = rays * shape[:, None]
         across = points[_FROM] - points[_TO]
-        seen = np.sqrt(np.einsum("ij,ij->i", across, across)) / self._lengthSds
+        seen = np.sqrt((across * across).sum(axis=1)) / self._lengthSds
         depth = seen @ (self._lengths / self._lengthSds) / max(seen @ seen, 1e-12)
-        return np.clip(depth, _NEAREST_MM, _FARTHEST_MM) * shape
+        return min(max(depth, _NEAREST_MM), _FARTHEST_MM) * shape
 
     def _fit(self, depths, rays, relief, expected, information, steps) -> tuple[np.ndarray, np.ndarray, float]:
         """The best depths from a start, how surely this picture says so (information matrix), and the cost."""
-        raysFrom, raysTo = rays[_FROM], rays[_TO]
+        # A distance follows from the depths a and b of its ends and the products of their rays:
+        # distance^2 = a (a ff - b ft) + b (b tt - a ft).
+        products = rays @ rays.T
+        ff, tt, ft = products[_FROM, _FROM], products[_TO, _TO], products[_FROM, _TO]
         # The relief grows with the distance; it is enough to know that as well as the start does.
-        reliefMm = relief * (depths.sum() / _N)
-        jacobian = self._jacobian
+        expectedErrors = np.concatenate([self._lengths, relief * (depths.sum() / _N)]) * self._precisions
+        jacobian, precisions = self._jacobian, self._precisions
         distances = len(_FROM)
 
         def errors(depths):
-            across = raysFrom * depths[_FROM, None] - raysTo * depths[_TO, None]
-            lengths = np.sqrt(np.einsum("ij,ij->i", across, across)) + 1e-6
-            error = np.empty(len(jacobian))
-            error[:distances] = (lengths - self._lengths) / self._lengthSds
-            error[distances:] = (depths[_CHILD] - depths[_PARENT] - reliefMm) / self._depthSds
+            a, b = depths[_FROM], depths[_TO]
+            alongA, alongB = a * ff - b * ft, b * tt - a * ft
+            lengths = np.sqrt(np.maximum(a * alongA + b * alongB, 0.0)) + 1e-6
+            error = np.concatenate([lengths, depths[_CHILD] - depths[_PARENT]]) * precisions - expectedErrors
             weights = 1.0 / (1.0 + (error / _OUTLIER_SDS) ** 2)
             moved = depths - expected
             cost = moved @ information @ moved - _OUTLIER_SDS**2 * np.log(weights).sum()
-            return error, weights, across / lengths[:, None], cost
+            perLength = precisions[:distances] / lengths
+            return error, weights, (alongA * perLength, alongB * perLength), cost
 
-        error, weights, along, cost = errors(depths)
+        error, weights, slopes, cost = errors(depths)
         damping = 1e-3
         for _step in range(steps):
-            jacobian[_EACH_DISTANCE, _FROM] = np.einsum("ij,ij->i", along, raysFrom) / self._lengthSds
-            jacobian[_EACH_DISTANCE, _TO] = np.einsum("ij,ij->i", along, raysTo) / -self._lengthSds
-            jacobian[distances:] = _DIFFERENCES / self._depthSds[:, None]
-            weighted = jacobian * weights[:, None]
-            measured = weighted.T @ jacobian
+            jacobian[_EACH_DISTANCE, _FROM], jacobian[_EACH_DISTANCE, _TO] = slopes
+            weighted = jacobian.T * weights
+            measured = weighted @ jacobian
             normal = measured + information
-            normal[np.diag_indices(_N)] *= 1.0 + damping
-            change = np.linalg.solve(normal, weighted.T @ error + information @ (depths - expected))
+            normal.flat[:: _N + 1] *= 1.0 + damping
+            change = np.linalg.inv(normal) @ (weighted @ error + information @ (depths - expected))
             better = errors(depths - change)
             if better[3] < cost:
                 gain = cost - better[3]
                 depths = depths - change
-                error, weights, along, cost = better
+                error, weights, slopes, cost = better
                 damping /= 5.0
                 if gain < 1e-3 * (1.0 + cost):
                     break

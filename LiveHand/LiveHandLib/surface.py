@@ -1,5 +1,10 @@
-"""The skin of a hand that follows 21 landmarks. Knows numpy, nothing of Qt or MRML."""
+"""The skin of a hand that follows 21 landmarks. Knows numpy, nothing of Qt or MRML.
 
+It moves once for each picture, between which other code fills the processor's caches. What a step takes then is to
+load its code: so few kinds of steps, each used often, are faster than the fewest steps.
+"""
+
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +26,14 @@ the distances between the landmarks of the mesh are those that MediaPipe's have 
 
 _PALM_GIVES_MM = 3.0
 _SHORTEST, _LONGEST = 0.8, 1.2
-_LARGEST_BENDS = np.radians([(45, 70, 90), *4 * [(90, 110, 90)]])
+_LARGEST_BENDS = np.cos(np.radians([(45, 70, 90), *4 * [(90, 110, 90)]]))
 """How far a hand goes, whatever the landmarks are: in mm, as a ratio, and in degrees from the mesh's open hand.
 
 The angles are those of the thumb's CMC, MCP and IP and of the fingers' MCP, PIP and DIP, about what the joints' usual
-ranges of motion are.
+ranges of motion are, and kept as cosines.
 """
+
+_EYE = np.eye(3)
 
 _ROWS_AT_ONCE = 1000
 """The skin is a product of two matrices, done in parts of so many rows. OpenBLAS, which numpy brings along, shares a
@@ -71,6 +78,10 @@ class HandSurface:
         # A bone without a length goes straight on, one that comes straight back bends to the palm's side.
         self._doubt = 1e-3 * (self._directions + np.array([0.0, 0.0, -0.1]))
         self._palm = joints[:, :2] - joints[:, :2].mean(axis=(0, 1))
+        # The palm's own axes, the one across it last, and where its points are along the first two.
+        self._palmAxes = np.linalg.svd(self._palm.reshape(10, 3))[2].T
+        self._palmAxes[:, 2] *= np.linalg.det(self._palmAxes)
+        self._palmPlane = self._palm.reshape(10, 3) @ self._palmAxes[:, :2]
 
         # Points and normals are sums of rows of the bones' motions, (4, 3) each with the displacement as last row.
         rows = np.insert(points, 3, 1.0, axis=1), np.insert(vertexNormals(points, triangles), 3, 0.0, axis=1)
@@ -93,14 +104,14 @@ class HandSurface:
         size = _lengths(joints[:, 1:] - joints[:, :-1]).sum() / self._lengths.sum()
 
         palm = joints[:, :2]
-        turn = _bestRotation(palm.reshape(10, 3).T @ self._palm.reshape(10, 3))
-        fitted = palm.mean(axis=(0, 1)) + size * (self._palm @ turn.T)
+        turn = _bestPlane(palm.reshape(10, 3).T @ self._palmPlane, self._palmAxes) @ self._palmAxes.T
+        fitted = palm.sum(axis=(0, 1)) / 10.0 + size * (self._palm @ turn.T)
         off = palm - fitted
         palm[:] = fitted + off * np.minimum(1.0, size * _PALM_GIVES_MM / (_lengths(off) + 1e-9))[..., None]
 
         bones = joints[:, 1:] - joints[:, :-1]
         stretches = _lengths(bones) / self._lengths
-        np.clip(stretches, size * _SHORTEST, size * _LONGEST, out=stretches)
+        stretches = np.minimum(np.maximum(stretches, size * _SHORTEST), size * _LONGEST)
         turns = self._turns
         turns[:, 0] = turn
         for bone in (1, 2, 3):
@@ -172,36 +183,51 @@ def _jointsFromLandmarks(joints: np.ndarray) -> np.ndarray:
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.einsum("...i,...i->...", vectors, vectors))
+    return np.sqrt((vectors * vectors).sum(axis=-1))
 
 
-def _bestRotation(covariance: np.ndarray) -> np.ndarray:
-    """The rotation that brings vectors nearest to others (Kabsch, A solution for the best rotation to relate two
-    sets of vectors, Acta Crystallographica A32, 1976).
+def _bestPlane(covariance: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The axes of a flat shape after the rotation that brings it nearest to others (Kabsch, A solution for the best
+    rotation to relate two sets of vectors, Acta Crystallographica A32, 1976; in a plane the square root that it takes
+    is that of a 2 x 2 matrix, by Cayley and Hamilton's theorem).
 
-    :param covariance: (3, 3) sum of the products of the others, as columns, with the vectors, as rows.
+    :param covariance: (3, 2) sum of the products of the others, as columns, with the shape's points in its plane.
+    :param start: (3, 3) the axes before, as columns, the one across the plane last.
+    :returns: (3, 3) likewise.
     """
-    left, _singular, right = np.linalg.svd(covariance)
-    left[:, 2] *= np.linalg.det(left) * np.linalg.det(right)
-    return left @ right
+    # Shapes without a plane of their own stay as they were, as far as they may.
+    length = math.sqrt((covariance * covariance).sum())
+    (ax, bx), (ay, by), (az, bz) = (covariance + (1e-6 * length + 1e-12) * start[:, :2]).tolist()
+    aa, ab, bb = ax * ax + ay * ay + az * az, ax * bx + ay * by + az * bz, bx * bx + by * by + bz * bz
+    area = math.sqrt(max(aa * bb - ab * ab, 0.0))
+    ux, uy, uz = (ax * (bb + area) - bx * ab, ay * (bb + area) - by * ab, az * (bb + area) - bz * ab)
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    u, n = math.sqrt(ux * ux + uy * uy + uz * uz), math.sqrt(nx * nx + ny * ny + nz * nz)
+    if u < 1e-9 * (aa + bb) ** 1.5 or n < 1e-9 * (aa + bb):
+        return start
+    ux, uy, uz, nx, ny, nz = ux / u, uy / u, uz / u, nx / n, ny / n, nz / n
+    return np.array(
+        [[ux, ny * uz - nz * uy, nx], [uy, nz * ux - nx * uz, ny], [uz, nx * uy - ny * ux, nz]],
+    )
 
 
-def _smallestRotations(start: np.ndarray, end: np.ndarray, largest: np.ndarray) -> np.ndarray:
+def _smallestRotations(start: np.ndarray, end: np.ndarray, leastCosines: np.ndarray) -> np.ndarray:
     """The rotations by the smallest angle that bring some vectors into the direction of others.
 
     :param start: (n, 3) unit vectors.
     :param end: (n, 3), of any length and not straight back.
-    :param largest: (n) how far to turn at most, radians.
+    :param leastCosines: (n) of how far to turn at most.
     :returns: (n, 3, 3).
     """
-    along = np.einsum("ni,ni->n", start, end)
+    along = (start * end).sum(axis=1)
     across = end - along[:, None] * start
     sideways = _lengths(across)
     across /= (sideways + 1e-12)[:, None]
-    angles = np.minimum(np.arctan2(sideways, along), largest)[:, None, None]
+    cosines = np.maximum(along / np.sqrt(along * along + sideways * sideways), leastCosines)
+    sines = np.sqrt(np.maximum(1.0 - cosines * cosines, 0.0))[:, None, None]
     # In the plane of the two directions the rotation is by the angle, at right angles to it nothing moves.
     start, across = start[:, :, None], across[:, :, None]
     startT, acrossT = start.swapaxes(1, 2), across.swapaxes(1, 2)
-    rotations = (np.cos(angles) - 1.0) * (start * startT + across * acrossT)
-    rotations += np.sin(angles) * (across * startT - start * acrossT)
-    return rotations + np.eye(3)
+    rotations = (cosines - 1.0)[:, None, None] * (start * startT + across * acrossT)
+    rotations += sines * (across * startT - start * acrossT)
+    return rotations + _EYE
