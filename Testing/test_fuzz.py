@@ -424,7 +424,7 @@ def tracker(model):
 
     with tracking.HandTracker(model) as tracker:
         tracker._landmarker.close()
-        tracker._landmarker = Landmarker()
+        tracker._landmarker, tracker._Result = Landmarker(), None
         yield tracker
 
 

@@ -40,6 +40,24 @@ def test_hands_in_photographs(shared, model, photo, sides):
         assert 0.5 < hand.score <= 1
 
 
+def test_results_are_the_same_read_either_way(shared, model, monkeypatch):
+    """As the library has them, and by the public API, as for versions that are not known."""
+    import mediapipe
+
+    assert mediapipe.__version__ in tracking.KNOWN_VERSIONS
+    image = rgb(shared / "photos" / "two_hands_1.jpg")
+    found = []
+    for versions in (tracking.KNOWN_VERSIONS, ()):
+        monkeypatch.setattr(tracking, "KNOWN_VERSIONS", versions)
+        with tracking.HandTracker(model, numberOfHands=2) as tracker:
+            found.append([tracker.detect(image, time) for time in (0, 33)])
+    for direct, public in zip(*found, strict=True):
+        assert len(direct) == len(public) == 2
+        for one, other in zip(direct, public, strict=True):
+            for name, value in vars(one).items():
+                assert np.array_equal(value, vars(other)[name]), name
+
+
 def test_landmark_names_and_bones_are_mediapipes(model):
     from mediapipe.tasks.python.vision import hand_landmarker as vision
 

@@ -226,7 +226,7 @@ class FrameReader(threading.Thread):
             start = time.perf_counter()
             number = failures = 0
             while not self._closing.is_set():
-                with self._turns.away("camera"):
+                with self._turns.away("camera", byTheClock=True):
                     delivered, image = capture.read()
                 if not delivered:
                     # Drivers fail a read now and then; an unplugged camera fails every one of them at once.
@@ -234,7 +234,7 @@ class FrameReader(threading.Thread):
                     if failures > 10 or not capture.isOpened():
                         # A camera that another program has can be opened as a rule, but gives no picture.
                         raise LiveHandError("cameraLost" if number else "cameraNotFound")
-                    with self._turns.away("camera"):
+                    with self._turns.away("pause"):
                         self._closing.wait(0.05)
                     continue
                 failures = 0
@@ -266,7 +266,7 @@ class FrameReader(threading.Thread):
                         number += 1
                         self.framesDropped += 1
                 due = start + number / rate if start is not None and not self._everyFrame else 0.0
-                with self._turns.away("camera" if due else "file"):
+                with self._turns.away("clip", byTheClock=True) if due else self._turns.away("file"):
                     # Read ahead of time: the picture is there when it is due, as a camera's is.
                     delivered, image = capture.read()
                     self._closing.wait(max(0.0, due - time.perf_counter()))

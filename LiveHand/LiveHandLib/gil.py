@@ -9,7 +9,8 @@ A Python thread therefore stands still unless the GUI thread lends it the GIL, a
 
 The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
 due (see ``turns.Turns``): it lets go of the GIL for a moment, and if a thread has come back from a long call, waits
-until all have gone into the next one. In between the GUI thread is free.
+until all have gone into the next one. In between the GUI thread is free. A thread that comes back as regularly as a
+clock is waited for, half a millisecond as a rule: a timer counts in milliseconds, and a hand that is noticed later lags.
 """
 
 import ctypes
@@ -84,14 +85,18 @@ class GilLender:
     To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
     """
 
+    TIMER_S = 0.001
+    """What a timer counts in: it comes up to that much too early, rather than too late."""
     LOOK_S = 0.00005
     """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
     0.1 ms, which is what a waiting thread needs to wake up."""
+    LONGEST_LOOK_S = 0.002
+    """How long it waits at most for a thread that comes back regularly."""
     TURN_S = 0.006
     """How long it waits at most for the threads to finish their turn."""
     QUIT_S = 10.0
     """How long quitting waits at most for the threads; the first import of MediaPipe can take some seconds."""
-    LONGEST_PAUSE_S = 0.02
+    LONGEST_PAUSE_S = 0.05
     """How long it goes without looking at most, so that a thread that ends early is not overlooked."""
 
     def __init__(self) -> None:
@@ -148,30 +153,31 @@ class GilLender:
         return thread.isFinished()
 
     def _onTimeout(self) -> None:
-        if time.perf_counter() >= self._nextLook():
+        if time.perf_counter() + self.TIMER_S > self._nextLook():
             self._lend()
         # Also for a thread that is left to itself, for its camera's driver hangs: once it comes back, it has a camera
         # to release.
         if self._running or self.turns.isAnyoneOut():
-            self._timer.start(max(1, int(1000 * (self._nextLook() - time.perf_counter()))))
+            self._timer.start(max(1, int((self._nextLook() - time.perf_counter()) / self.TIMER_S)))
         self._collect()  # last, for those who are told may run an event loop of their own
 
     def _nextLook(self) -> float:
         if self.turns.someoneInside.is_set():
             return 0.0
-        return min(max(self.turns.due(), self._notBefore), self._lastLook + self.LONGEST_PAUSE_S)
+        due, _until = self.turns.expected()
+        return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S)
 
     def _lend(self) -> None:
         turns = self.turns
+        due, until = turns.expected()
         self._lastLook = time.perf_counter()
-        if not turns.someoneInside.is_set():
-            time.sleep(self.LOOK_S)
-        if turns.someoneInside.is_set():
+        wait = until - self._lastLook
+        if turns.someoneInside.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S):
             turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.
-            self._notBefore = self._lastLook + max(self._lastLook - turns.due(), 0.0) / 10
+            self._notBefore = self._lastLook + max(self._lastLook - due, 0.0) / 10
 
     def _collect(self) -> None:
         # A copy, for a thread may add itself while another one is asked.

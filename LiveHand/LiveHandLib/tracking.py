@@ -6,12 +6,14 @@ some seconds, so it has to happen in the worker, and they may not be installed a
 
 import concurrent.futures
 import contextlib
+import ctypes
 import hashlib
 import importlib
 import importlib.util
 import os
 import sys
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,10 @@ HANDEDNESSES = ("Left", "Right")
 FARTHEST = 10.0
 """How far a hand's landmarks may be from the picture's corner, over its width and height, and from the hand's centre,
 m: a hand that is partly out of view has some up to two pictures away, and beyond all measure there are but errors."""
+
+KNOWN_VERSIONS = ("0.10.31",)
+"""The versions of MediaPipe whose results are read as its library has them, which is faster; those of others are read
+by MediaPipe's public API."""
 
 MODEL_FILE_NAME = "hand_landmarker.task"
 MODEL_SHA256 = "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1"
@@ -228,6 +234,11 @@ class HandTracker:
                 self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (ValueError, RuntimeError) as error:
             raise LiveHandError("modelUnusable", detail=str(error)) from error
+        self._Result = None
+        if self._callersThread.isUsed and mediapipe.__version__ in KNOWN_VERSIONS:
+            from mediapipe.tasks.python.vision.hand_landmarker import HandLandmarkerResultC
+
+            self._Result = HandLandmarkerResultC
 
     def __enter__(self):
         return self
@@ -250,9 +261,25 @@ class HandTracker:
         if self._callersThread.isUsed:
             self._callersThread.surround = away  # just the library's call, not the Python around it
             away = contextlib.nullcontext()
+        imageSize = image.shape[1], image.shape[0]
         with away:
+            if self._Result:
+                return self._detectByC(picture, timestampMs, imageSize)
             result = self._landmarker.detect_for_video(picture, timestampMs)
-        return handsOf(result, (image.shape[1], image.shape[0]))
+        return handsOf(result, imageSize)
+
+    def _detectByC(self, picture, timestampMs: int, imageSize: tuple[int, int]) -> list[Hand]:
+        # What detect_for_video does, but for the objects that it makes of each landmark: they take the interpreter
+        # for a quarter of a millisecond a picture, as long as all else that the worker does to detect.
+        found = self._Result()
+        library, reference = self._landmarker._lib, ctypes.byref(found)
+        library.MpHandLandmarkerDetectForVideo(
+            self._landmarker._handle, picture._image_ptr, None, timestampMs, reference
+        )
+        try:
+            return _handsOfC(found, imageSize)
+        finally:
+            library.MpHandLandmarkerCloseResult(reference)
 
 
 def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
@@ -262,16 +289,45 @@ def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     :param imageSize: the picture's width and height, px.
     :returns: the hands, the most certain handedness first; none that has a landmark beyond :data:`FARTHEST`.
     """
+    found = zip(result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True)
+    return _hands(
+        (
+            (categories[0].category_name, categories[0].score)
+            + tuple(np.array([(p.x, p.y, p.z) for p in points]) for points in (landmarks, worldLandmarks))
+            for categories, landmarks, worldLandmarks in found
+        ),
+        imageSize,
+    )
+
+
+def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
+    """The same for the ``HandLandmarkerResultC`` that MediaPipe makes its ``HandLandmarkerResult`` of."""
+
+    def points(landmarks) -> np.ndarray:
+        record = landmarks.landmarks._type_
+        size, count = ctypes.sizeof(record), landmarks.landmarks_count
+        buffer = (ctypes.c_char * (size * count)).from_address(ctypes.addressof(landmarks.landmarks.contents))
+        return np.ndarray((count, 3), np.float32, buffer, record.x.offset, (size, record.y.offset - record.x.offset))
+
+    categories = [result.handedness[i].categories[0] for i in range(result.handedness_count)]
+    return _hands(
+        (
+            (category.category_name.decode(), category.score)
+            + (points(result.hand_landmarks[i]), points(result.hand_world_landmarks[i]))
+            for i, category in enumerate(categories)
+        ),
+        imageSize,
+    )
+
+
+def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize: tuple[int, int]) -> list[Hand]:
+    """Hands of (handedness, score, (21, 3) landmarks over the picture's size, (21, 3) world landmarks in m)."""
     width, height = imageSize
-    scale = np.array([width, height, width, 1000.0, 1000.0, 1000.0])
+    scale = np.array([width, height, width], float)
     hands = []
-    for categories, landmarks, worldLandmarks in zip(
-        result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True
-    ):
-        rows = np.array([(p.x, p.y, p.z, w.x, w.y, w.z) for p, w in zip(landmarks, worldLandmarks, strict=True)])
-        if not np.abs(rows).max() <= FARTHEST:  # nor if there is a NaN
+    for handedness, score, landmarks, worldLandmarks in found:
+        if not max(np.abs(landmarks).max(), np.abs(worldLandmarks).max()) <= FARTHEST:  # nor if there is a NaN
             continue
-        points = scale * rows
-        label, score = categories[0].category_name, float(categories[0].score)
-        hands.append(Hand(label, score, imagePx=points[:, :2], worldMm=points[:, 3:], depthPx=points[:, 2]))
+        points = scale * landmarks
+        hands.append(Hand(handedness, float(score), points[:, :2], 1000.0 * worldLandmarks.astype(float), points[:, 2]))
     return sorted(hands, key=lambda hand: hand.score, reverse=True)

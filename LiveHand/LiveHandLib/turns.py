@@ -6,6 +6,50 @@ import threading
 import time
 
 
+class _Habit:
+    """When calls of a kind come back. Used by one thread at a time.
+
+    What is seen of that is when somebody lent the interpreter to a thread that had come back. So earlier is believed
+    sooner than later.
+    """
+
+    EARLY_S = 0.0003
+    """How much before its usual time a call is due."""
+    REGULAR_S = 0.0008
+    """A kind that comes back within this of its usual time, on average, is worth waiting for. Half of it is for what a
+    call loses that is only looked for by a timer."""
+
+    def __init__(self, byTheClock: bool) -> None:
+        self._byTheClock = byTheClock
+        self._begin = 0.0  # of the call; by the clock the time at which the last one should have come back
+        self._usual = 0.0  # from there on
+        self._late: float | None = None  # how far from that they come back
+        self._last = 0.0
+
+    def expected(self, now: float) -> tuple[float, float]:
+        """From when on a call that begins now is to be looked for, and until when it is worth waiting for, s."""
+        if not (self._byTheClock and self._usual):
+            self._begin = now
+        due = self._begin + self._usual
+        isRegular = self._late is not None and self._late < self.REGULAR_S
+        return due - self.EARLY_S, due + self._late if isRegular else due - self.EARLY_S
+
+    def note(self, now: float) -> None:
+        """It has come back."""
+        late = now - self._begin - self._usual
+        # What is much later was not slow, but not looked for.
+        amount = min(abs(late), 2.0 * self.REGULAR_S)
+        self._late = amount if self._late is None else self._late + 0.1 * (amount - self._late)
+        if not self._byTheClock:
+            self._usual += (0.3 if late < 0.0 else 0.1) * late
+        elif self._last and abs(late) < 0.5 * self._usual:
+            self._begin += self._usual + (0.3 if late < 0.0 else 0.05) * late
+            self._usual += 0.05 * (now - self._last - self._usual)
+        else:
+            self._begin, self._usual = now, now - self._last if self._last else 0.0
+        self._last = now
+
+
 class Turns:
     """Book-keeping between the threads that work and the GUI thread that lends them the interpreter.
 
@@ -20,9 +64,6 @@ class Turns:
     explains why it is needed.
     """
 
-    EARLY_S = 0.001
-    """How much before the usual time a thread is looked for."""
-
     def __init__(self) -> None:
         self.someoneInside = threading.Event()
         """Set while a thread is known to run Python or to want to."""
@@ -31,27 +72,24 @@ class Turns:
         self.nobodyInside.set()
         self._lock = threading.Lock()
         self._inside: set[int] = set()
-        self._awayUntil: dict[int, float] = {}
+        self._away: dict[int, tuple[float, float]] = {}
         self._waitingFor: dict[int, str] = {}
-        self._usualTime: dict[str, float] = {}
+        self._habits: dict[str, _Habit] = {}
 
     @contextlib.contextmanager
-    def away(self, kind: str):
+    def away(self, kind: str, byTheClock: bool = False):
         """Surround a long call that leaves Python alone.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
+        :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
         """
-        started = time.perf_counter()
-        usual = self._usualTime.get(kind, 0.0)
-        self._move(awayUntil=started + usual - self.EARLY_S)
+        habit = self._habits.setdefault(kind, _Habit(byTheClock))
+        self._move(away=habit.expected(time.perf_counter()))
         try:
             yield
         finally:
             self._move(inside=True)
-            # A low quantile of the times taken: shorter ones count at once, longer ones little by little, because
-            # coming back late is also a matter of not having been looked for.
-            took = time.perf_counter() - started
-            self._usualTime[kind] = usual + (0.5 if took < usual else 0.05) * (took - usual)
+            habit.note(time.perf_counter())
 
     @contextlib.contextmanager
     def waiting(self, event: str):
@@ -81,26 +119,30 @@ class Turns:
         """The calling thread ends."""
         self._move()
 
-    def due(self) -> float:
-        """When the next thread is likely to come back, s on ``time.perf_counter``'s clock; infinite if none."""
+    def expected(self) -> tuple[float, float]:
+        """When the next thread is likely to come back, s on ``time.perf_counter``'s clock.
+
+        :returns: from when on it is to be looked for, and until when it is worth waiting for; both infinite if no thread
+            is away.
+        """
         with self._lock:
-            return min(self._awayUntil.values(), default=math.inf)
+            return min(self._away.values(), default=(math.inf, math.inf))
 
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
         with self._lock:
-            return bool(self._inside or self._awayUntil)
+            return bool(self._inside or self._away)
 
-    def _move(self, inside: bool = False, awayUntil: float | None = None, waitingFor: str = "") -> None:
+    def _move(self, inside: bool = False, away: tuple[float, float] | None = None, waitingFor: str = "") -> None:
         me = threading.get_ident()
         with self._lock:
-            self._awayUntil.pop(me, None)
+            self._away.pop(me, None)
             self._waitingFor.pop(me, None)
             self._inside.discard(me)
             if inside:
                 self._inside.add(me)
-            elif awayUntil is not None:
-                self._awayUntil[me] = awayUntil
+            elif away is not None:
+                self._away[me] = away
             elif waitingFor:
                 self._waitingFor[me] = waitingFor
             self._tell()

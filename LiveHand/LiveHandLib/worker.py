@@ -81,7 +81,7 @@ class Statistics:
 @dataclass
 class _Job:
     settings: Settings
-    measures: Measures
+    placer: HandPlacer
     stop: threading.Event = field(default_factory=threading.Event)
     handled: threading.Event = field(default_factory=threading.Event)
     thread: object = None
@@ -132,6 +132,7 @@ class TrackingWorker(qt.QObject):
         self.state = OFF
         self.lastStatistics = Statistics()
         self.pictureSize: tuple[int, int] | None = None
+        self._nextPicture = 0.0
         self._job: _Job | None = None
         self._next: Settings | None = None
         self._arrived.connect(self._onArrived)
@@ -142,7 +143,7 @@ class TrackingWorker(qt.QObject):
             self._next = settings
             self._requestStop()
             return
-        job = self._job = _Job(settings, settings.measures)
+        job = self._job = _Job(settings, HandPlacer(settings.measures))
         self.lastStatistics = Statistics()
         self._setState(STARTING)
         job.thread = lender().start(lambda: self._run(job), job.stop.set, self._onPartDone)
@@ -150,7 +151,7 @@ class TrackingWorker(qt.QObject):
     def measure(self, measures: Measures) -> None:
         """Go on with other measures, without a pause."""
         if self._job:
-            self._job.measures = measures
+            self._job.placer.use(measures)
 
     def stop(self) -> None:
         """Go off. The camera is released within half a second, unless its driver hangs."""
@@ -184,7 +185,7 @@ class TrackingWorker(qt.QObject):
 
     # In the GUI thread, on behalf of the worker's
 
-    _ONLY_WHILE_LIVE = ("_onLive", "_onLooked", "_onPicture", "_onCalibrated")
+    _ONLY_WHILE_LIVE = ("_onLive", "_onLooked", "_onCalibrated")
 
     def _onArrived(self, message: tuple) -> None:
         job, name, *arguments = message
@@ -192,6 +193,9 @@ class TrackingWorker(qt.QObject):
             # What was on its way when Live went off is of no interest any more; failures and figures are.
             if job is self._job and not (job.stop.is_set() and name in self._ONLY_WHILE_LIVE):
                 getattr(self, name)(*arguments)
+        except Exception as error:
+            self._requestStop()
+            self._onFailed(_internalError(error))
         finally:
             if name == "_onLooked":
                 job.handled.set()
@@ -200,11 +204,18 @@ class TrackingWorker(qt.QObject):
     def _onLive(self) -> None:
         self._setState(LIVE)
 
-    def _onLooked(self, result: "TrackedFrame | calibration.Progress") -> None:
-        (self.tracked if isinstance(result, TrackedFrame) else self.calibrating).emit(result)
-
-    def _onPicture(self, picture: np.ndarray) -> None:
-        self.picture.emit(picture)
+    def _onLooked(self, frame: camera.Frame, result: "list[tracking.Hand] | calibration.Progress") -> None:
+        if isinstance(result, calibration.Progress):
+            self.calibrating.emit(result)
+            return
+        # From here on all is done in the GUI thread and not in the worker, which meanwhile looks at the next picture:
+        # what the worker does in Python holds up the GUI thread as well, and the next picture besides.
+        height, width = frame.image.shape[:2]
+        hands = self._job.placer.place(result, (width, height), frame.timestampMs)
+        self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands))
+        if self.pictureSize and time.perf_counter() >= self._nextPicture:
+            self._nextPicture = time.perf_counter() + self.PICTURE_EVERY_S
+            self.picture.emit(preview.mirrored(frame.image, hands, self.pictureSize))
 
     def _onCalibrated(self, result: calibration.Calibration) -> None:
         self.calibrated.emit(result)
@@ -246,7 +257,7 @@ class TrackingWorker(qt.QObject):
             tell("_onFailed", error)
         except BaseException as error:
             # Nothing may leave a thread's run: it would be printed to a console that nobody looks at.
-            tell("_onFailed", LiveHandError("internal", detail=f"{type(error).__name__}: {error}"))
+            tell("_onFailed", _internalError(error))
         finally:
             tell("_onPartDone")
 
@@ -259,11 +270,10 @@ class TrackingWorker(qt.QObject):
         seen = found = 0
         times: deque[float] = deque()
         image = result = None
-        nextPicture = 0.0
 
         def report() -> None:
             rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-            hint = hints.hint(image, result.hands.values()) if isinstance(result, TrackedFrame) else ""
+            hint = hints.hint(image, result) if isinstance(result, list) else ""
             tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate, hint))
 
         try:
@@ -281,17 +291,13 @@ class TrackingWorker(qt.QObject):
                     job.handled.clear()
                     if not seen:
                         tell("_onLive")
-                    tell("_onLooked", result)
+                    tell("_onLooked", frame, result)
                     seen += 1
                     found += hasFound
                     now = time.perf_counter()
                     times.append(now)
                     while times[0] < now - 1.0:
                         times.popleft()
-                    size = self.pictureSize
-                    if size and now >= nextPicture and isinstance(result, TrackedFrame):
-                        nextPicture = now + self.PICTURE_EVERY_S
-                        tell("_onPicture", preview.mirrored(image, result.hands, size))
                     if now >= nextReport:
                         nextReport = now + self.STATISTICS_EVERY_S
                         report()
@@ -311,17 +317,11 @@ class TrackingWorker(qt.QObject):
     def _handLook(self, job: _Job, tell):
         settings = job.settings
         model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-        placer = HandPlacer(settings.measures)
         with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
 
-            def look(frame: camera.Frame) -> tuple[TrackedFrame, bool, bool]:
-                if placer.measures is not job.measures:
-                    placer.use(job.measures)
-                height, width = frame.image.shape[:2]
-                found = tracker.detect(frame.image, frame.timestampMs)
-                hands = placer.place(found, (width, height), frame.timestampMs)
-                result = TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands)
-                return result, bool(hands), False
+            def look(frame: camera.Frame) -> tuple[list[tracking.Hand], bool, bool]:
+                hands = tracker.detect(frame.image, frame.timestampMs)
+                return hands, bool(hands), False
 
             yield look
 
@@ -337,6 +337,10 @@ class TrackingWorker(qt.QObject):
             yield look
         if not job.stop.is_set():
             tell("_onCalibrated", collector.calibrate())
+
+
+def _internalError(error: BaseException) -> LiveHandError:
+    return LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
 
 
 class CameraFinder(qt.QObject):
