@@ -423,6 +423,7 @@ def test_panel_whose_setup_failed_is_cleaned_up(app, monkeypatch):
     logic = failed.logic
     failed.cleanup()
     assert logic.worker is None
+    parent.delete()  # PythonQt crashes at exit over widgets that Python still has
 
 
 @pytest.mark.fault("Application: module left and entered while live", times=10)
@@ -734,7 +735,7 @@ STEPS = {
     "reading the model": "tracking.loadModel",
     "making MediaPipe's tracker": "tracking.HandTracker.__init__",
     "detecting": "tracking.HandTracker.detect",
-    "closing the tracker": "tracking.HandTracker.__exit__",
+    "closing the tracker": "tracking.HandTracker.close",
     "placing the hand": "placing.HandPlacer.place",
     "drawing the preview": "preview.mirrored",
     "finding a hint": "hints.hint",
@@ -762,6 +763,7 @@ def test_exception_at_any_step(app, widget, monkeypatch, step):
     slicer.mrmlScene.Clear(0)
     widget.ui.previewCollapsibleButton.collapsed = False
     widget.logic.getParameterNode().showInSliceView = True
+    widget.logic.getParameterNode().numberOfHands = 2  # which needs another tracker, and the one before is closed
     monkeypatch.setattr(f"LiveHandLib.{step}", raising)
     tickInVain(app, widget, SAMPLE_CLIP, "ZeroDivisionError: on purpose in a second line")
     monkeypatch.undo()

@@ -219,6 +219,35 @@ def test_ten_times_off_and_on(app, widget):
         assert not widget.ui.liveCheckBox.checked
 
 
+def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, tracked, monkeypatch):
+    """MediaPipe's memory would grow with each that is made."""
+    from LiveHand import LiveHandLogic
+    from LiveHandLib import tracking
+
+    made, closed = [], []
+    for name, calls in (("__init__", made), ("close", closed)):
+        original = getattr(tracking.HandTracker, name)
+        monkeypatch.setattr(
+            tracking.HandTracker, name, lambda self, *a, o=original, c=calls: (c.append(self), o(self, *a))[1]
+        )
+    logic = LiveHandLogic()
+    try:
+        logic.worker.tracked.connect(tracked.append)
+        for hands, times in ((1, 3), (2, 2)):
+            logic.setSource(SAMPLE_CLIP)
+            logic.getParameterNode().numberOfHands = hands
+            for _time in range(times):
+                tracked.clear()
+                logic.start()
+                assert app.spin(lambda: tracked and tracked[-1].hands, timeout=20)
+                logic.stop()
+                settled(app, logic)
+            assert len(made) == hands and len(closed) == hands - 1
+    finally:
+        logic.close()
+    assert closed == made and len(made) == 2
+
+
 def test_camera_is_released_when_live_goes_off(app, widget, monkeypatch):
     import cv2
 

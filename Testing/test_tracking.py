@@ -73,6 +73,19 @@ def test_time_that_jumps_back_does_no_harm(shared, model):
         assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
 
 
+def test_another_stream_begins_as_with_another_tracker(shared, model):
+    image = rgb(shared / "photos" / "one_hand_2.jpg")
+    shifted = np.roll(image, image.shape[1] // 8, axis=1)
+    with tracking.HandTracker(model) as fresh, tracking.HandTracker(model) as tracker:
+        expected = [fresh.detect(shifted, time) for time in (0, 33)]
+        for _stream in range(2):
+            tracker.detect(image, 5000)
+            tracker.restart()
+            for time, (hand,) in zip((0, 33), expected, strict=True):
+                (found,) = tracker.detect(shifted, time)
+                assert np.array_equal(found.imagePx, hand.imagePx) and np.array_equal(found.worldMm, hand.worldMm)
+
+
 def test_model_is_used_only_as_it_should_be(tmp_path):
     assert tracking.loadModel(MODEL) == MODEL.read_bytes()
     changed = tmp_path / "changed.task"

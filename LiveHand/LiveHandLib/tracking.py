@@ -207,7 +207,7 @@ class _CallersThread(concurrent.futures.Executor):
 class HandTracker:
     """MediaPipe's HandLandmarker in video mode. Needs :func:`importPackages` to have run.
 
-    To be made, used and closed in one thread; a context manager.
+    To be used by one thread at a time; a context manager that closes it.
 
     :param model: the bundle's bytes, from :func:`loadModel`.
     :param numberOfHands: how many hands to look for, 1 or 2.
@@ -221,7 +221,7 @@ class HandTracker:
 
         self._Image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
-        self._lastTimestampMs = -1
+        self._startMs, self._lastTimestampMs = 0, -1  # of the stream, in MediaPipe's time
         self._turns = turns or Turns()
         self._callersThread = _CallersThread()
         options = vision.HandLandmarkerOptions(
@@ -244,7 +244,16 @@ class HandTracker:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what MediaPipe holds. The tracker cannot be used any more."""
         self._landmarker.close()
+
+    def restart(self) -> None:
+        """Begin another stream: forget the hands of the one before, and let time begin anew."""
+        self.detect(np.zeros((64, 64, 3), np.uint8), 0)  # MediaPipe looks first for the hands that it saw last
+        self._startMs, self._lastTimestampMs = self._startMs + self._lastTimestampMs + 1, -1
 
     def detect(self, image: np.ndarray, timestampMs: int) -> list[Hand]:
         """Find the hands in the next picture of a stream.
@@ -264,8 +273,8 @@ class HandTracker:
         imageSize = image.shape[1], image.shape[0]
         with away:
             if self._Result:
-                return self._detectByC(picture, timestampMs, imageSize)
-            result = self._landmarker.detect_for_video(picture, timestampMs)
+                return self._detectByC(picture, self._startMs + timestampMs, imageSize)
+            result = self._landmarker.detect_for_video(picture, self._startMs + timestampMs)
         return handsOf(result, imageSize)
 
     def _detectByC(self, picture, timestampMs: int, imageSize: tuple[int, int]) -> list[Hand]:

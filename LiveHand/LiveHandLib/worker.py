@@ -133,6 +133,7 @@ class TrackingWorker(qt.QObject):
         self.lastStatistics = Statistics()
         self.pictureSize: tuple[int, int] | None = None
         self._nextPicture = 0.0
+        self._tracker: tuple[tuple, tracking.HandTracker] | None = None  # what it is for, and the tracker
         self._job: _Job | None = None
         self._next: Settings | None = None
         self._arrived.connect(self._onArrived)
@@ -169,8 +170,9 @@ class TrackingWorker(qt.QObject):
         :param timeout: how long to wait at most, s.
         """
         self.stop()
-        if self._job:
-            lender().wait(self._job.thread, timeout)
+        if not self._job or lender().wait(self._job.thread, timeout):
+            with contextlib.suppress(Exception):  # nobody is there any more who could be told
+                self._closeTracker()
         self.delete()
 
     def _requestStop(self) -> None:
@@ -316,14 +318,39 @@ class TrackingWorker(qt.QObject):
     @contextlib.contextmanager
     def _handLook(self, job: _Job, tell):
         settings = job.settings
-        model = tracking.loadModel(settings.modelPath, settings.modelSha256)
-        with tracking.HandTracker(model, settings.numberOfHands, lender().turns) as tracker:
+        tracker = self._trackerFor(settings)
 
-            def look(frame: camera.Frame) -> tuple[list[tracking.Hand], bool, bool]:
+        def look(frame: camera.Frame) -> tuple[list[tracking.Hand], bool, bool]:
+            with self._keptIfSound():
                 hands = tracker.detect(frame.image, frame.timestampMs)
-                return hands, bool(hands), False
+            return hands, bool(hands), False
 
-            yield look
+        yield look
+
+    def _trackerFor(self, settings: Settings) -> tracking.HandTracker:
+        """The one that is there, if it is for the same: MediaPipe's memory grows with each that is made."""
+        model = tracking.loadModel(settings.modelPath, settings.modelSha256)
+        kind = settings.modelSha256, settings.numberOfHands
+        if self._tracker and self._tracker[0] == kind:
+            with self._keptIfSound():
+                self._tracker[1].restart()
+        else:
+            self._closeTracker()
+            self._tracker = kind, tracking.HandTracker(model, settings.numberOfHands, lender().turns)
+        return self._tracker[1]
+
+    @contextlib.contextmanager
+    def _keptIfSound(self):
+        try:
+            yield
+        except BaseException:
+            self._closeTracker()  # who knows in what state it is
+            raise
+
+    def _closeTracker(self) -> None:
+        closing, self._tracker = self._tracker, None
+        if closing:
+            closing[1].close()
 
     @contextlib.contextmanager
     def _boardLook(self, job: _Job, tell):
