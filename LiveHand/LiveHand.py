@@ -833,9 +833,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         try:
             yield
         except Exception as error:
-            if not isinstance(error, LiveHandError):
-                error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
-            self._refuse(error)
+            self._refuse(LiveHandError.of(error))
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
         self._shownHands, self._shownDisplay = hands, self.getParameterNode().display

@@ -182,9 +182,7 @@ class FrameReader(threading.Thread):
                         return
             self._put(EOFError())
         except Exception as error:
-            if not isinstance(error, LiveHandError):
-                error = LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
-            self._put(error)
+            self._put(LiveHandError.of(error))
         finally:
             self._turns.done()
 

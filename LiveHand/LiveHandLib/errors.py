@@ -13,5 +13,10 @@ class LiveHandError(Exception):
         self.reason = reason
         self.details = details
 
+    @classmethod
+    def of(cls, error: BaseException) -> "LiveHandError":
+        """An error as the user is told of it: itself, or ``internal`` if nobody foresaw it."""
+        return error if isinstance(error, cls) else cls("internal", detail=f"{type(error).__name__}: {error}")
+
     def __str__(self) -> str:
         return f"{self.reason} {self.details}" if self.details else self.reason

@@ -10,7 +10,7 @@ A Python thread therefore stands still unless the GUI thread lends it the GIL, a
 The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
 due (see ``turns.Turns``): it lets go of the GIL for a moment, and if a thread has come back from a long call, waits
 until all have gone into the next one. In between the GUI thread is free. A thread that comes back as regularly as a
-clock is waited for, half a millisecond as a rule: a timer counts in milliseconds, and a hand that is noticed later lags.
+clock is waited for, half a millisecond as a rule: a timer counts in milliseconds, and what is noticed later lags.
 """
 
 import ctypes

@@ -176,7 +176,7 @@ class MotionPanel:
             self._tell(error)
         except Exception as error:
             self.close()
-            self._tell(LiveHandError("internal", detail=f"{type(error).__name__}: {error}"))
+            self._tell(LiveHandError.of(error))
             return
         if self._steps is None:
             self.onStateChanged(self._logic.worker.state)

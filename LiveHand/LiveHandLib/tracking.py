@@ -298,11 +298,14 @@ def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     :param imageSize: the picture's width and height, px.
     :returns: the hands, the most certain handedness first; none that has a landmark beyond :data:`FARTHEST`.
     """
+
+    def points(landmarks) -> np.ndarray:
+        return np.array([(point.x, point.y, point.z) for point in landmarks])
+
     found = zip(result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True)
     return _hands(
         (
-            (categories[0].category_name, categories[0].score)
-            + tuple(np.array([(p.x, p.y, p.z) for p in points]) for points in (landmarks, worldLandmarks))
+            (categories[0].category_name, categories[0].score, points(landmarks), points(worldLandmarks))
             for categories, landmarks, worldLandmarks in found
         ),
         imageSize,
@@ -318,15 +321,12 @@ def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
         buffer = (ctypes.c_char * (size * count)).from_address(ctypes.addressof(landmarks.landmarks.contents))
         return np.ndarray((count, 3), np.float32, buffer, record.x.offset, (size, record.y.offset - record.x.offset))
 
-    categories = [result.handedness[i].categories[0] for i in range(result.handedness_count)]
-    return _hands(
-        (
-            (category.category_name.decode(), category.score)
-            + (points(result.hand_landmarks[i]), points(result.hand_world_landmarks[i]))
-            for i, category in enumerate(categories)
-        ),
-        imageSize,
-    )
+    def found(i: int) -> tuple[str, float, np.ndarray, np.ndarray]:
+        category = result.handedness[i].categories[0]
+        landmarks, worldLandmarks = points(result.hand_landmarks[i]), points(result.hand_world_landmarks[i])
+        return category.category_name.decode(), category.score, landmarks, worldLandmarks
+
+    return _hands(map(found, range(result.handedness_count)), imageSize)
 
 
 def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize: tuple[int, int]) -> list[Hand]:

@@ -122,8 +122,8 @@ class Turns:
     def expected(self) -> tuple[float, float]:
         """When the next thread is likely to come back, s on ``time.perf_counter``'s clock.
 
-        :returns: from when on it is to be looked for, and until when it is worth waiting for; both infinite if no thread
-            is away.
+        :returns: from when on it is to be looked for, and until when it is worth waiting for; both infinite if no
+            thread is away.
         """
         with self._lock:
             return min(self._away.values(), default=(math.inf, math.inf))

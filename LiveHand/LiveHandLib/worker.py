@@ -6,7 +6,6 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-import numpy as np
 import qt
 
 from . import calibration, camera, hints, preview, tracking
@@ -94,6 +93,10 @@ class _Job:
 class TrackingWorker(qt.QObject):
     """Tracks hands in a thread of its own and tells the GUI thread by signals.
 
+    The thread reads pictures and finds hands or a board in them; placing the hands and drawing the preview is done in
+    the GUI thread, when the thread is already at the next picture. What the thread does in Python would hold up the
+    GUI thread as long, and the next picture besides. MediaPipe's tracker is kept from run to run.
+
     All methods are called from the GUI thread, where all slots run too. No method waits, except :meth:`close`.
 
     Signals:
@@ -139,7 +142,10 @@ class TrackingWorker(qt.QObject):
         self._arrived.connect(self._onArrived)
 
     def start(self, settings: Settings) -> None:
-        """Go live. While an earlier run is still stopping, this one follows it."""
+        """Go live. While an earlier run is still stopping, this one follows it.
+
+        :raises LiveHandError: ``palmWidth`` when no hand has such a one; all else is told by ``failed``.
+        """
         if self._job:
             self._next = settings
             self._requestStop()
@@ -150,7 +156,10 @@ class TrackingWorker(qt.QObject):
         job.thread = lender().start(lambda: self._run(job), job.stop.set, self._onPartDone)
 
     def measure(self, measures: Measures) -> None:
-        """Go on with other measures, without a pause."""
+        """Go on with other measures, without a pause.
+
+        :raises LiveHandError: ``palmWidth`` when they have one that no hand has.
+        """
         if self._job:
             self._job.placer.use(measures)
 
@@ -197,7 +206,7 @@ class TrackingWorker(qt.QObject):
                 getattr(self, name)(*arguments)
         except Exception as error:
             self._requestStop()
-            self._onFailed(_internalError(error))
+            self._onFailed(LiveHandError.of(error))
         finally:
             if name == "_onLooked":
                 job.handled.set()
@@ -210,8 +219,6 @@ class TrackingWorker(qt.QObject):
         if isinstance(result, calibration.Progress):
             self.calibrating.emit(result)
             return
-        # From here on all is done in the GUI thread and not in the worker, which meanwhile looks at the next picture:
-        # what the worker does in Python holds up the GUI thread as well, and the next picture besides.
         height, width = frame.image.shape[:2]
         hands = self._job.placer.place(result, (width, height), frame.timestampMs)
         self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands))
@@ -255,11 +262,9 @@ class TrackingWorker(qt.QObject):
             self._track(job, tell)
         except EOFError:
             tell("_onEnded")
-        except LiveHandError as error:
-            tell("_onFailed", error)
         except BaseException as error:
             # Nothing may leave a thread's run: it would be printed to a console that nobody looks at.
-            tell("_onFailed", _internalError(error))
+            tell("_onFailed", LiveHandError.of(error))
         finally:
             tell("_onPartDone")
 
@@ -364,10 +369,6 @@ class TrackingWorker(qt.QObject):
             yield look
         if not job.stop.is_set():
             tell("_onCalibrated", collector.calibrate())
-
-
-def _internalError(error: BaseException) -> LiveHandError:
-    return LiveHandError("internal", detail=f"{type(error).__name__}: {error}")
 
 
 class CameraFinder(qt.QObject):
