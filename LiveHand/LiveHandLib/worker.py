@@ -220,8 +220,11 @@ class TrackingWorker(qt.QObject):
             self.calibrating.emit(result)
             return
         height, width = frame.image.shape[:2]
-        hands = self._job.placer.place(result, (width, height), frame.timestampMs)
+        job = self._job
+        hands = job.placer.place(result, (width, height), frame.timestampMs)
         self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands))
+        if job.stop.is_set():
+            return  # by a slot, which may have closed all and deleted this object as well
         if self.pictureSize and time.perf_counter() >= self._nextPicture:
             self._nextPicture = time.perf_counter() + self.PICTURE_EVERY_S
             self.picture.emit(preview.mirrored(frame.image, hands, self.pictureSize))
