@@ -565,6 +565,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._pointers: dict[str, scene.PointerNodes] = {}
         self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
         self._userValues: dict[str, float] = {}
+        self._nodesBeforeImport: list[slicer.vtkMRMLDisplayableNode] = []
         self._shownHands: dict[str, worker.TrackedHand] = {}
         self._shownDisplay = scene.Display.SURFACE
         self._cameraSlice = CameraSlice()
@@ -584,6 +585,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hasEnded = False
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
+            slicer.mrmlScene.StartImportEvent: self._onSceneStartImport,
             slicer.mrmlScene.EndImportEvent: self._onSceneEndImport,
         }
         self._sceneTags = [slicer.mrmlScene.AddObserver(event, slot) for event, slot in observed.items()]
@@ -985,11 +987,29 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.motion.forget()
         self._parameterNode = None
 
+    def _onSceneStartImport(self, caller, event) -> None:
+        self._nodesBeforeImport = self._nodesOfHands()
+        for pointer in self._pointers.values():
+            pointer.update(None)
+
     def _onSceneEndImport(self, caller, event) -> None:
         # A scene's settings are copied into the node that is there.
         if self._parameterNode:
             self._readable(self._parameterNode.parameterNode)
             self._noteUserValues()
+            # So are its nodes of the hands: these are moved from now on, and those before would stand still beside them.
+            for node in set(self._nodesBeforeImport) - set(self._nodesOfHands()):
+                if node.GetDisplayNode():
+                    node.GetDisplayNode().SetVisibility(False)
+                self._hands.clear()
+                self._pointers.clear()
+        self._nodesBeforeImport = []
+
+    def _nodesOfHands(self) -> list["slicer.vtkMRMLDisplayableNode"]:
+        if not self._parameterNode:
+            return []
+        names = (side.lower() + kind for side in tracking.HANDEDNESSES for kind in scene.HandNodes.KINDS)
+        return [node for node in (getattr(self._parameterNode, name) for name in names) if node]
 
 
 #

@@ -338,6 +338,38 @@ def test_scene_saved_while_live_and_loaded_again(app, widget, tmp_path):
     assert sorted(node.GetName() for node in nodesOfLiveHand()) == settledNodes, "the saved nodes are used again"
 
 
+@pytest.mark.parametrize("live", [True, False])
+def test_scene_saved_while_live_and_added_twice(app, widget, tmp_path, live):
+    """The newest copy of the nodes is moved, and no earlier one stays visible beside it."""
+    import slicer
+
+    goLive(app, widget)
+    path = str(tmp_path / "scene.mrml")
+    assert slicer.util.saveScene(path)
+    if not live:
+        widget.logic.stop()
+        settled(app, widget.logic)
+    for _time in range(2):
+        slicer.util.loadScene(path)
+        assert (widget.logic.worker.state == "live") == live
+
+    def visible() -> set:
+        nodes = [node for node in nodesOfLiveHand() if hasattr(node, "GetDisplayNode") and node.GetDisplayNode()]
+        assert len(nodes) >= 3 * 2
+        return {node.GetID() for node in nodes if node.GetDisplayNode().GetVisibility()}
+
+    goLive(app, widget)
+    parameterNode = widget.logic.getParameterNode()
+    newest = parameterNode.rightLandmarks, parameterNode.rightSurface
+    assert app.spin(newest[1].GetPolyData, timeout=10)
+    assert visible() == {node.GetID() for node in newest}
+    before = slicer.util.arrayFromModelPoints(newest[1]).copy()
+    assert app.spin(lambda: (slicer.util.arrayFromModelPoints(newest[1]) != before).any(), timeout=10)
+    widget.logic.stop()
+    settled(app, widget.logic)
+    assert visible() == set()
+
+
 def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app, widget, tracked):  # noqa: F811
     from LiveHandLib.scene import HandNodes
 

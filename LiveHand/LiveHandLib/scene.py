@@ -181,6 +181,8 @@ class HandNodes:
     :param color: the surface's, if it is made, RGB from 0 to 1.
     """
 
+    KINDS = ("Landmarks", *Display.BOTH.kinds())
+
     def __init__(self, side: str, nodes, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
         self._side = side
         self._nodes = nodes
@@ -190,7 +192,7 @@ class HandNodes:
         self._models: dict[str, Surface | Skeleton] = {}
         self._shown: tuple[str, ...] = ()
         self._display: Display | None = None
-        for kind in ("Landmarks", *Display.BOTH.kinds()):
+        for kind in self.KINDS:
             node = getattr(nodes, self._name(kind))
             if node and node.GetDisplayNode():
                 node.GetDisplayNode().SetVisibility(False)
