@@ -997,7 +997,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if self._parameterNode:
             self._readable(self._parameterNode.parameterNode)
             self._noteUserValues()
-            # So are its nodes of the hands: these are moved from now on, and those before would stand still beside them.
+            # So are its nodes of the hands: these are moved from now on, and those before would stand still.
             for node in set(self._nodesBeforeImport) - set(self._nodesOfHands()):
                 if node.GetDisplayNode():
                     node.GetDisplayNode().SetVisibility(False)

@@ -145,23 +145,22 @@ def test_camera_that_never_delivers(app, widget, driver, monkeypatch):
     tickInVain(app, widget, 0, "has sent no picture")
 
 
-@pytest.mark.fault("Camera: a picture every 5 s (here 0.5 s)")
-def test_camera_that_is_slow(app, widget, driver, tracked, monkeypatch, handPicture):  # noqa: F811
-    monkeypatch.setattr(camera, "SILENCE_TIME_S", 1.5)
-    driver.pictures = lambda number: (time.sleep(0.5), (True, handPicture))[1]
+@pytest.mark.fault("Camera: a picture every 5 s")
+def test_camera_that_is_slow(app, widget, driver, tracked, handPicture):  # noqa: F811
+    driver.pictures = lambda number: (time.sleep(5.0), (True, handPicture))[1]
     goLive(app, widget, 0)
-    assert more(app, tracked, 4)
+    assert app.spin(lambda: len(tracked) >= 3, timeout=30)
     assert widget.logic.worker.state == "live" and widget.ui.liveCheckBox.checked
 
 
-@pytest.mark.fault("Camera: freezes and comes back")
+@pytest.mark.fault("Camera: freezes for 10 s and comes back")
 def test_camera_that_freezes_and_comes_back(app, widget, driver, tracked):  # noqa: F811
     goLive(app, widget, 0)
     driver.hang.clear()
     app.spin(timeout=1.0)
     frozen = len(tracked)
-    app.spin(timeout=0.5)
-    assert len(tracked) == frozen
+    app.spin(timeout=9.0)
+    assert len(tracked) == frozen and status(widget)[:1] != "⚠"
     driver.hang.set()
     assert more(app, tracked)
     assert widget.logic.worker.state == "live"
