@@ -51,21 +51,20 @@ class MovedPolyData:
 
     def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> None:
         self.polyData = vtk.vtkPolyData()
+        self._arrays = numpy_to_vtk(points), numpy_to_vtk(normals)
         vtkPoints = vtk.vtkPoints()
-        vtkPoints.SetData(numpy_to_vtk(points))
+        vtkPoints.SetData(self._arrays[0])
         self.polyData.SetPoints(vtkPoints)
-        vtkNormals = numpy_to_vtk(normals)
-        vtkNormals.SetName("Normals")
-        self.polyData.GetPointData().SetNormals(vtkNormals)
+        self._arrays[1].SetName("Normals")
+        self.polyData.GetPointData().SetNormals(self._arrays[1])
         cells = vtk.vtkCellArray()
         cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles.ravel(), np.int64), deep=True))
         self.polyData.SetPolys(cells)
 
     def modified(self) -> None:
         """Tell VTK that the arrays have been written."""
-        self.polyData.GetPoints().GetData().Modified()
-        self.polyData.GetPoints().Modified()
-        self.polyData.GetPointData().GetNormals().Modified()
+        for array in self._arrays:
+            array.Modified()
         self.polyData.Modified()
 
 
