@@ -14,6 +14,7 @@ clock is waited for, half a millisecond as a rule: a timer counts in millisecond
 """
 
 import ctypes
+import math
 import sys
 import threading
 import time
@@ -86,7 +87,7 @@ class GilLender:
     """
 
     TIMER_S = 0.001
-    """What a timer counts in: it comes up to that much too early, rather than too late."""
+    """What a timer counts in."""
     LOOK_S = 0.00005
     """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
     0.1 ms, which is what a waiting thread needs to wake up."""
@@ -152,20 +153,31 @@ class GilLender:
         self._collect()
         return thread.isFinished()
 
+    def wake(self, event: str) -> None:
+        """Tell the threads that wait for something that it has come about, and lend them the GIL soon.
+
+        :param event: what they wait for, see :meth:`Turns.waiting`.
+        """
+        self.turns.wake(event)
+        if self.turns.someoneInside.is_set():
+            self._timer.start(0)
+
     def _onTimeout(self) -> None:
-        if time.perf_counter() + self.TIMER_S > self._nextLook():
+        if self._untilLook() <= 0.0:
             self._lend()
         # Also for a thread that is left to itself, for its camera's driver hangs: once it comes back, it has a camera
         # to release.
         if self._running or self.turns.isAnyoneOut():
-            self._timer.start(max(1, int((self._nextLook() - time.perf_counter()) / self.TIMER_S)))
+            self._timer.start(max(1, math.ceil(self._untilLook() / self.TIMER_S)))
         self._collect()  # last, for those who are told may run an event loop of their own
 
-    def _nextLook(self) -> float:
+    def _untilLook(self) -> float:
         if self.turns.someoneInside.is_set():
             return 0.0
-        due, _until = self.turns.expected()
-        return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S)
+        due, until = self.turns.expected()
+        if until > due:
+            due -= self.TIMER_S  # worth waiting for, and the next tick may come too late
+        return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S) - time.perf_counter()
 
     def _lend(self) -> None:
         turns = self.turns

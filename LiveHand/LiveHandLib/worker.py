@@ -210,7 +210,7 @@ class TrackingWorker(qt.QObject):
         finally:
             if name == "_onLooked":
                 job.handled.set()
-                lender().turns.wake("handled")
+                lender().wake("handled")
 
     def _onLive(self) -> None:
         self._setState(LIVE)
