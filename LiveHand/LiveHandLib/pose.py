@@ -124,7 +124,6 @@ class HandPose:
         rays = np.ones((_N, 3))
         rays[:, :2] = normalized
         relief = _DEPTH_FACTORS * (relativeDepth[_CHILD] - relativeDepth[_PARENT])
-        alone = self._placedAlone(rays, relief)
         elapsed = timestampMs - self._lastMs
         self._lastMs = timestampMs
         if self._depths is not None and 0 <= elapsed < _STALE_MS:
@@ -132,17 +131,19 @@ class HandPose:
             grown.flat[:: _N + 1] += elapsed * _SINGLE_MM2_PER_MS
             expected, information = self._depths, np.linalg.inv(grown)
             self._pictures += 1
-            candidates = (expected, alone) if self._pictures % _DOUBT_EVERY == 0 else (expected,)
+            candidates = [expected]
+            if self._pictures % _DOUBT_EVERY == 0:
+                candidates.append(self._placedAlone(rays, relief))
             steps = _STEPS
         else:
-            expected, information = alone, np.zeros((_N, _N))
-            candidates = (alone,)
+            expected, information = self._placedAlone(rays, relief), np.zeros((_N, _N))
+            candidates = [expected]
             steps = _FIRST_STEPS
         fits = [self._fit(start, rays, relief, expected, information, steps) for start in candidates]
         depths, measured, _cost = min(fits, key=lambda fit: fit[2])
         if not _NEAREST_MM < depths.min() <= depths.max() < _FARTHEST_MM:
             # No hand is there; what this picture says alone is bounded by its construction.
-            depths = np.clip(alone, _NEAREST_MM, _FARTHEST_MM)
+            depths = np.clip(self._placedAlone(rays, relief), _NEAREST_MM, _FARTHEST_MM)
         self._depths = depths
         self._covariance = np.linalg.inv(measured / _PICTURES_ALIKE + information + _NOTHING_KNOWN)
         return rays * depths[:, None], self._deviations()
