@@ -17,7 +17,8 @@ def test_every_way_delivers_every_frame(clip, row):
     # OpenIGTLink keeps only the newest message of a device, so that some are lost on the way.
     assert figures["all_frames"] == 60 or (row == "igtl" and figures["all_frames"] > 40)
     assert figures["frames"] == figures["all_frames"] - benchmark.WARM_UP_FRAMES
-    assert figures["dropped"] == 60 - figures["all_frames"]
+    # Those that are lost in the warm-up are not counted.
+    assert 0 <= figures["dropped"] <= 60 - figures["all_frames"]
     assert figures["fps"] > 0 and figures["cpu_s"] > 0
     assert 0 < figures["latency_ms"] <= figures["latency_ms_p95"]
     if row != "plain":

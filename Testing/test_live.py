@@ -1,10 +1,12 @@
 """The whole way in the host: clip, worker, signals, nodes, panel. The GUI thread keeps the GIL, as in Slicer."""
 
 import ctypes
+import gc
 import re
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -110,6 +112,28 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
     lent = rounds()
     monkeypatch.setattr(gil.GilLender, "_lend", lambda self: None)
     assert lent > 2 * rounds()
+
+
+@pytest.mark.parametrize("byTheClock", [False, True])
+def test_habit_that_has_become_late_finds_back(byTheClock):
+    """Calls end every 33 ms, 5 ms after they began, and are looked for by a timer; all in simulated time."""
+    from LiveHandLib import turns
+
+    random = np.random.default_rng(0)
+    habit, late = turns._Habit(byTheClock), []
+    for call in range(400):
+        begin = 0.033 * call + random.normal(0.0, 0.0002)
+        end = 0.033 * call + 0.005
+        due, _until = habit.expected(begin)
+        inVain, seen = begin, max(due, begin) + random.uniform(0.0, 0.001)
+        while seen < end:
+            inVain, seen = seen, seen + 0.001
+        if 100 <= call < 120:
+            seen += 0.02  # the GUI thread is busy
+        habit.note(seen, seen - inVain)
+        late.append(seen - end)
+    for calls in (late[60:100], late[260:]):
+        assert np.mean(calls) < 0.001, "as a timer sees them that begins before they are due"
 
 
 def test_waiting_for_a_thread_does_not_block_it(app):
@@ -246,6 +270,35 @@ def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, trac
     finally:
         logic.close()
     assert closed == made and len(made) == 2
+
+
+@pytest.mark.parametrize("isStopped", [False, True])
+def test_no_picture_stays_in_memory(app, widget, tracked, monkeypatch, isStopped):
+    """In Slicer, which has a great many objects, Python may not look for cycles of references for hours."""
+    from LiveHandLib import camera
+
+    toRgb, pictures = camera.toRgb, []
+
+    def noted(image):
+        picture = toRgb(image)
+        pictures.append(weakref.ref(picture))
+        return picture
+
+    monkeypatch.setattr(camera, "toRgb", noted)
+    gc.collect()
+    gc.disable()
+    try:
+        goLive(app, widget)
+        assert app.spin(lambda: len(tracked) > 30, timeout=30)
+        placer = weakref.ref(widget.logic.worker._job.placer)
+        if isStopped:
+            widget.ui.liveCheckBox.setChecked(False)
+        settled(app, widget.logic)
+        assert len(pictures) > 30
+        assert placer() is None, "nor does anything else of a run"
+        assert [number for number, picture in enumerate(pictures) if picture() is not None] == []
+    finally:
+        gc.enable()
 
 
 def test_camera_is_released_when_live_goes_off(app, widget, monkeypatch):

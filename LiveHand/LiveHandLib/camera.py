@@ -133,8 +133,8 @@ class FrameReader(threading.Thread):
 
         :param timeout: how long to wait for one, s.
         :returns: the picture, or None when none came in time.
-        :raises EOFError: the file has been read to its end.
-        :raises LiveHandError: the source cannot be opened or read.
+        :raises EOFError: the file has been read to its end; told once.
+        :raises LiveHandError: the source cannot be opened or read; told once.
         """
         try:
             with self._turns.waiting("frame"):
@@ -145,8 +145,12 @@ class FrameReader(threading.Thread):
             return None
         self._silentForS = 0.0
         if isinstance(item, Exception):
-            self._newest.put(item)  # for whoever asks again
-            raise item
+            try:
+                raise item
+            finally:
+                # It knows the frames that it goes through: were it known to one of them, or to this reader, the last
+                # picture would stay in memory until Python looks for cycles of references, which may be never.
+                del item
         if self._room.empty():
             self._tell(self._room, None, "room")
         return item

@@ -64,7 +64,9 @@ class _QtThread(qt.QThread):
         self._function = function
 
     def run(self) -> None:
-        self._function()
+        # Not kept any longer: the function knows its thread, and a cycle of references would keep all it has.
+        function, self._function = self._function, None
+        function()
         # Python's threading module notes a thread it did not start as a dummy, and before Python 3.13 it lists it
         # for ever: enumerate() would show a thread that is gone.
         getattr(threading, "_active", {}).pop(threading.get_ident(), None)
@@ -176,20 +178,26 @@ class GilLender:
             return 0.0
         due, until = self.turns.expected()
         if until > due:
-            due -= self.TIMER_S  # worth waiting for, and the next tick may come too late
+            due -= self.TIMER_S / 2.0  # worth waiting for: the nearest tick, not the next
         return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S) - time.perf_counter()
 
     def _lend(self) -> None:
-        turns = self.turns
-        due, until = turns.expected()
+        due, until = self.turns.expected()
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
-        if turns.someoneInside.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S):
-            turns.nobodyInside.wait(self.TURN_S)
+        if self._look(self.LOOK_S) or self.LOOK_S < wait < self.LONGEST_LOOK_S and self._look(wait - self.LOOK_S):
+            self.turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.
             self._notBefore = self._lastLook + max(self._lastLook - due, 0.0) / 10
+
+    def _look(self, duration: float) -> bool:
+        """Lend the GIL for so long, s, unless somebody comes; returns whether somebody is there."""
+        isSomeoneThere = self.turns.someoneInside.wait(duration)
+        if not isSomeoneThere:
+            self.turns.noteLookInVain()
+        return isSomeoneThere
 
     def _collect(self) -> None:
         # A copy, for a thread may add itself while another one is asked.

@@ -234,11 +234,14 @@ class HandTracker:
                 self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (ValueError, RuntimeError) as error:
             raise LiveHandError("modelUnusable", detail=str(error)) from error
-        self._Result = None
-        if self._callersThread.isUsed and mediapipe.__version__ in KNOWN_VERSIONS:
+        self._library = None
+        if mediapipe.__version__ in KNOWN_VERSIONS:
+            from mediapipe.tasks.python.core import mediapipe_c_utils
             from mediapipe.tasks.python.vision.hand_landmarker import HandLandmarkerResultC
 
-            self._Result = HandLandmarkerResultC
+            self._Result, self._raiseIfFailed = HandLandmarkerResultC, mediapipe_c_utils.handle_status
+            blank = mediapipe.Image(self._format, np.zeros((1, 1, 3), np.uint8))
+            self._library = blank._lib  # the first picture has declared how the library's functions are called
 
     def __enter__(self):
         return self
@@ -265,31 +268,52 @@ class HandTracker:
             :data:`FARTHEST`.
         """
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
-        picture = self._Image(self._format, np.ascontiguousarray(image))
+        timestampMs += self._startMs
+        image = np.ascontiguousarray(image)
+        if self._library:
+            return self._detectByC(image, timestampMs)
+        picture = self._Image(self._format, image)
         away = self._turns.away("detect")
         if self._callersThread.isUsed:
             self._callersThread.surround = away  # just the library's call, not the Python around it
             away = contextlib.nullcontext()
-        imageSize = image.shape[1], image.shape[0]
         with away:
-            if self._Result:
-                return self._detectByC(picture, self._startMs + timestampMs, imageSize)
-            result = self._landmarker.detect_for_video(picture, self._startMs + timestampMs)
-        return handsOf(result, imageSize)
+            result = self._landmarker.detect_for_video(picture, timestampMs)
+        return handsOf(result, (image.shape[1], image.shape[0]))
 
-    def _detectByC(self, picture, timestampMs: int, imageSize: tuple[int, int]) -> list[Hand]:
-        # What detect_for_video does, but for the objects that it makes of each landmark: they take the interpreter
-        # for a quarter of a millisecond a picture, as long as all else that the worker does to detect.
-        found = self._Result()
-        library, reference = self._landmarker._lib, ctypes.byref(found)
-        library.MpHandLandmarkerDetectForVideo(
-            self._landmarker._handle, picture._image_ptr, None, timestampMs, reference
+    def _detectByC(self, image: np.ndarray, timestampMs: int) -> list[Hand]:
+        # What mediapipe.Image and detect_for_video do, but for two things: to declare anew how the library's functions
+        # are called, and to make an object of each landmark. They take the interpreter for half a millisecond a
+        # picture, longer than all else that the worker does to detect.
+        height, width = image.shape[:2]
+        first = ctypes.c_uint8.from_address(image.__array_interface__["data"][0])
+        library, picture, found = self._library, ctypes.c_void_p(), self._Result()
+        self._call(
+            library.MpImageCreateFromUint8Data,
+            *(self._format, width, height, ctypes.byref(first), image.size, ctypes.byref(picture)),
         )
         try:
-            return _handsOfC(found, imageSize)
+            self._call(
+                library.MpHandLandmarkerDetectForVideo,
+                *(self._landmarker._handle, picture, None, timestampMs, ctypes.byref(found)),
+                surround=self._turns.away("detect"),
+            )
         finally:
-            library.MpHandLandmarkerCloseResult(reference)
+            library.MpImageFree(picture)
+        try:
+            return _handsOfC(found, (width, height))
+        finally:
+            library.MpHandLandmarkerCloseResult(ctypes.byref(found))
 
+    def _call(self, function, *arguments, surround=contextlib.nullcontext()) -> None:  # noqa: B008  it has no state
+        error = ctypes.c_char_p()
+        with surround:
+            status = function(*arguments, ctypes.byref(error))
+        if status:
+            try:
+                self._raiseIfFailed(status, error)
+            finally:
+                self._library.MpErrorFree(error)
 
 def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     """The hands in what MediaPipe found in a picture.

@@ -9,41 +9,57 @@ import time
 class _Habit:
     """When calls of a kind come back. Used by one thread at a time.
 
-    What is seen of that is when somebody lent the interpreter to a thread that had come back. So earlier is believed
-    sooner than later.
+    What is seen of that is when somebody lent the interpreter to a thread that had come back. Where it was looked for
+    in vain shortly before, that is when it came. Otherwise it had been there for nobody knows how long, and earlier is
+    believed: a habit that takes what it sees for what is falls further behind with every picture.
     """
 
     EARLY_S = 0.0003
     """How much before its usual time a call is due."""
     REGULAR_S = 0.0008
-    """A kind that comes back within this of its usual time, on average, is worth waiting for. Half of it is for what a
-    call loses that is only looked for by a timer."""
+    """A kind whose times have no larger standard deviation is worth waiting for: much of it is what a call loses that is
+    only looked for by a timer."""
+    SHORTLY_S = 0.0025
+    """How long before it is seen it was looked for in vain, if that tells when it came: two looks of a timer that counts
+    in milliseconds, or one that waits."""
+    LEARNING = 0.15
+    """How much of what is new is believed."""
 
     def __init__(self, byTheClock: bool) -> None:
         self._byTheClock = byTheClock
         self._begin = 0.0  # of the call; by the clock the time at which the last one should have come back
         self._usual = 0.0  # from there on
-        self._late: float | None = None  # how far from that they come back
+        self._deviation = 2.0 * self.REGULAR_S
         self._last = 0.0
+        self._left = 0.0  # how much later than usual the last one was, after what was learnt from it
+        self._unknown = 0  # how many in a row had been there for nobody knows how long
 
     def expected(self, now: float) -> tuple[float, float]:
         """From when on a call that begins now is to be looked for, and until when it is worth waiting for, s."""
         if not (self._byTheClock and self._usual):
             self._begin = now
-        due = self._begin + self._usual
-        isRegular = self._late is not None and self._late < self.REGULAR_S
-        return due - self.EARLY_S, due + self._late if isRegular else due - self.EARLY_S
+        due, isRegular = self._begin + self._usual, self._deviation < self.REGULAR_S
+        return due - self.EARLY_S, due + (self._deviation if isRegular else -self.EARLY_S)
 
-    def note(self, now: float) -> None:
-        """It has come back."""
+    def note(self, now: float, hiddenS: float) -> None:
+        """It has come back, at most so long ago."""
         late = now - self._begin - self._usual
-        # What is much later was not slow, but not looked for.
-        amount = min(abs(late), 2.0 * self.REGULAR_S)
-        self._late = amount if self._late is None else self._late + 0.1 * (amount - self._late)
+        # Two values of a normal distribution differ by 1.1 standard deviations on average, whatever its mean. What
+        # differs by much more was not slow, but not looked for.
+        deviation = min(abs(late - self._left) / 1.1, 3.0 * self.REGULAR_S)
+        self._deviation += self.LEARNING * (deviation - self._deviation)
+        if hiddenS < self.SHORTLY_S:
+            self._unknown = 0
+            change = self.LEARNING * late
+        else:
+            # A normal distribution cut off here has about this mean; and many in a row are not by chance.
+            self._unknown += 1
+            change = self.LEARNING * min(late / 2.0 - self._unknown * self._deviation, 0.0)
+        self._left = late - change
         if not self._byTheClock:
-            self._usual += (0.3 if late < 0.0 else 0.1) * late
+            self._usual = max(self._usual + change, 0.0) if self._last else late
         elif self._last and abs(late) < 0.5 * self._usual:
-            self._begin += self._usual + (0.3 if late < 0.0 else 0.05) * late
+            self._begin += self._usual + change
             self._usual += 0.05 * (now - self._last - self._usual)
         else:
             self._begin, self._usual = now, now - self._last if self._last else 0.0
@@ -75,6 +91,7 @@ class Turns:
         self._away: dict[int, tuple[float, float]] = {}
         self._waitingFor: dict[int, str] = {}
         self._habits: dict[str, _Habit] = {}
+        self._lastInVain = 0.0
 
     @contextlib.contextmanager
     def away(self, kind: str, byTheClock: bool = False):
@@ -84,12 +101,14 @@ class Turns:
         :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
         """
         habit = self._habits.setdefault(kind, _Habit(byTheClock))
-        self._move(away=habit.expected(time.perf_counter()))
+        begin = time.perf_counter()
+        self._move(away=habit.expected(begin))
         try:
             yield
         finally:
             self._move(inside=True)
-            habit.note(time.perf_counter())
+            now = time.perf_counter()
+            habit.note(now, now - max(begin, self._lastInVain))
 
     @contextlib.contextmanager
     def waiting(self, event: str):
@@ -127,6 +146,10 @@ class Turns:
         """
         with self._lock:
             return min(self._away.values(), default=(math.inf, math.inf))
+
+    def noteLookInVain(self) -> None:
+        """The interpreter was lent just now, and nobody wanted it."""
+        self._lastInVain = time.perf_counter()
 
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
