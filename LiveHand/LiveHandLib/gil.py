@@ -182,22 +182,17 @@ class GilLender:
         return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S) - time.perf_counter()
 
     def _lend(self) -> None:
-        due, until = self.turns.expected()
+        turns = self.turns
+        due, until = turns.expected()
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
-        if self._look(self.LOOK_S) or self.LOOK_S < wait < self.LONGEST_LOOK_S and self._look(wait - self.LOOK_S):
-            self.turns.nobodyInside.wait(self.TURN_S)
+        turns.noteLook()
+        if turns.someoneInside.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S):
+            turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.
             self._notBefore = self._lastLook + max(self._lastLook - due, 0.0) / 10
-
-    def _look(self, duration: float) -> bool:
-        """Lend the GIL for so long, s, unless somebody comes; returns whether somebody is there."""
-        isSomeoneThere = self.turns.someoneInside.wait(duration)
-        if not isSomeoneThere:
-            self.turns.noteLookInVain()
-        return isSomeoneThere
 
     def _collect(self) -> None:
         # A copy, for a thread may add itself while another one is asked.

@@ -356,11 +356,12 @@ def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
 def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize: tuple[int, int]) -> list[Hand]:
     """Hands of (handedness, score, (21, 3) landmarks over the picture's size, (21, 3) world landmarks in m)."""
     width, height = imageSize
-    scale = np.array([width, height, width], float)
+    units = np.array([[[width, height, width]], [[1000.0, 1000.0, 1000.0]]])
     hands = []
-    for handedness, score, landmarks, worldLandmarks in found:
-        if not max(np.abs(landmarks).max(), np.abs(worldLandmarks).max()) <= FARTHEST:  # nor if there is a NaN
+    for handedness, score, *landmarks in found:
+        points = np.array(landmarks)
+        if not np.abs(points).max() <= FARTHEST:  # nor if there is a NaN
             continue
-        points = scale * landmarks
-        hands.append(Hand(handedness, float(score), points[:, :2], 1000.0 * worldLandmarks.astype(float), points[:, 2]))
+        inPicture, worldMm = points * units
+        hands.append(Hand(handedness, float(score), inPicture[:, :2], worldMm, inPicture[:, 2]))
     return sorted(hands, key=lambda hand: hand.score, reverse=True)

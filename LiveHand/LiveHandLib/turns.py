@@ -17,11 +17,11 @@ class _Habit:
     EARLY_S = 0.0003
     """How much before its usual time a call is due."""
     REGULAR_S = 0.0008
-    """A kind whose times have no larger standard deviation is worth waiting for: much of it is what a call loses that is
-    only looked for by a timer."""
+    """A kind whose times have no larger standard deviation is worth waiting for: much of that is what a call loses that
+    is only looked for by a timer."""
     SHORTLY_S = 0.0025
-    """How long before it is seen it was looked for in vain, if that tells when it came: two looks of a timer that counts
-    in milliseconds, or one that waits."""
+    """How long before it is seen it was looked for in vain, if that tells when it came: two looks of a timer that
+    counts in milliseconds, or one that waits."""
     LEARNING = 0.15
     """How much of what is new is believed."""
 
@@ -80,6 +80,9 @@ class Turns:
     explains why it is needed.
     """
 
+    SOON_S = 0.0002
+    """How long it takes a thread to run that is lent the interpreter."""
+
     def __init__(self) -> None:
         self.someoneInside = threading.Event()
         """Set while a thread is known to run Python or to want to."""
@@ -91,7 +94,7 @@ class Turns:
         self._away: dict[int, tuple[float, float]] = {}
         self._waitingFor: dict[int, str] = {}
         self._habits: dict[str, _Habit] = {}
-        self._lastInVain = 0.0
+        self._looks = 0.0, 0.0
 
     @contextlib.contextmanager
     def away(self, kind: str, byTheClock: bool = False):
@@ -108,7 +111,8 @@ class Turns:
         finally:
             self._move(inside=True)
             now = time.perf_counter()
-            habit.note(now, now - max(begin, self._lastInVain))
+            before, last = self._looks
+            habit.note(now, now - max(begin, last if now - last > self.SOON_S else before))
 
     @contextlib.contextmanager
     def waiting(self, event: str):
@@ -147,9 +151,9 @@ class Turns:
         with self._lock:
             return min(self._away.values(), default=(math.inf, math.inf))
 
-    def noteLookInVain(self) -> None:
-        """The interpreter was lent just now, and nobody wanted it."""
-        self._lastInVain = time.perf_counter()
+    def noteLook(self) -> None:
+        """The interpreter is lent now: a thread that has come back takes it soon."""
+        self._looks = self._looks[1], time.perf_counter()
 
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
@@ -171,6 +175,8 @@ class Turns:
             self._tell()
 
     def _tell(self) -> None:
+        if bool(self._inside) == self.someoneInside.is_set():
+            return
         if self._inside:
             self.nobodyInside.clear()
             self.someoneInside.set()
