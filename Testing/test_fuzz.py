@@ -424,7 +424,7 @@ def tracker(model):
 
     with tracking.HandTracker(model) as tracker:
         tracker._landmarker.close()
-        tracker._landmarker, tracker._Result = Landmarker(), None
+        tracker._landmarker, tracker._library = Landmarker(), None
         yield tracker
 
 

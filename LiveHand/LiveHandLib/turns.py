@@ -15,7 +15,7 @@ class _Habit:
     """
 
     EARLY_S = 0.0003
-    """How much before its usual time a call is due."""
+    """How much before its usual time a call is due at most."""
     REGULAR_S = 0.0008
     """A kind whose times have no larger standard deviation is worth waiting for: much of that is what a call loses that
     is only looked for by a timer."""
@@ -39,7 +39,8 @@ class _Habit:
         if not (self._byTheClock and self._usual):
             self._begin = now
         due, isRegular = self._begin + self._usual, self._deviation < self.REGULAR_S
-        return due - self.EARLY_S, due + (self._deviation if isRegular else -self.EARLY_S)
+        early = min(self.EARLY_S, self._deviation)
+        return due - early, due + (self._deviation if isRegular else -early)
 
     def note(self, now: float, hiddenS: float) -> None:
         """It has come back, at most so long ago."""
