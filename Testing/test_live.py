@@ -130,10 +130,33 @@ def test_habit_that_has_become_late_finds_back(byTheClock):
             inVain, seen = seen, seen + 0.001
         if 100 <= call < 120:
             seen += 0.02  # the GUI thread is busy
-        habit.note(seen, seen - inVain)
+        habit.note(begin, seen, seen - inVain)
         late.append(seen - end)
     for calls in (late[60:100], late[260:]):
         assert np.mean(calls) < 0.001, "as a timer sees them that begins before they are due"
+
+
+def test_thread_that_is_woken_is_not_taken_for_another_one():
+    """Two workers at once: one's picture does not bring the other back."""
+    from LiveHandLib.turns import Turns
+
+    turns, events = Turns(), (threading.Event(), threading.Event())
+
+    def work(event):
+        with turns.waiting(event):
+            event.wait()
+        turns.done()
+
+    threads = [threading.Thread(target=work, args=(event,), daemon=True) for event in events]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)  # both wait
+    for event, thread in zip(events, threads, strict=True):
+        turns.wake(event)
+        assert turns.someoneInside.is_set()
+        event.set()
+        thread.join()
+        assert turns.nobodyInside.is_set()
 
 
 def test_waiting_for_a_thread_does_not_block_it(app):

@@ -137,7 +137,7 @@ class FrameReader(threading.Thread):
         :raises LiveHandError: the source cannot be opened or read; told once.
         """
         try:
-            with self._turns.waiting("frame"):
+            with self._turns.waiting(self._newest):
                 item = self._newest.get(timeout=timeout)
         except queue.Empty:
             self._silentForS += timeout
@@ -152,7 +152,7 @@ class FrameReader(threading.Thread):
                 # picture would stay in memory until Python looks for cycles of references, which may be never.
                 del item
         if self._room.empty():
-            self._tell(self._room, None, "room")
+            self._tell(self._room, None)
         return item
 
     def _checkSilence(self) -> None:
@@ -167,7 +167,7 @@ class FrameReader(threading.Thread):
         :returns: whether it was released in time; a driver that hangs keeps it.
         """
         self._closing.set()
-        self._tell(self._room, None, "room")
+        self._tell(self._room, None)
         if self.is_alive():
             self.join(RELEASE_TIME_S)
         return not self.is_alive()
@@ -200,14 +200,14 @@ class FrameReader(threading.Thread):
                 self._newest.get_nowait()
                 self.framesDropped += 1
         self._hasDelivered = True
-        self._tell(self._newest, item, "frame")
+        self._tell(self._newest, item)
 
     def _waitForRoom(self) -> None:
-        with self._turns.waiting("room"):
+        with self._turns.waiting(self._room):
             self._room.get()
 
-    def _tell(self, what: queue.SimpleQueue, item: object, event: str) -> None:
-        self._turns.wake(event)
+    def _tell(self, what: queue.SimpleQueue, item: object) -> None:
+        self._turns.wake(what)
         what.put(item)
 
     def _frame(self, image: np.ndarray, number: int, timestampMs: int, availableAt: float) -> Frame:

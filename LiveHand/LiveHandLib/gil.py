@@ -155,7 +155,7 @@ class GilLender:
         self._collect()
         return thread.isFinished()
 
-    def wake(self, event: str) -> None:
+    def wake(self, event: object) -> None:
         """Tell the threads that wait for something that it has come about, and lend them the GIL soon.
 
         :param event: what they wait for, see :meth:`Turns.waiting`.

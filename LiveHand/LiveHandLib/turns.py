@@ -7,7 +7,7 @@ import time
 
 
 class _Habit:
-    """When calls of a kind come back. Used by one thread at a time.
+    """When calls of a kind come back.
 
     What is seen of that is when somebody lent the interpreter to a thread that had come back. Where it was looked for
     in vain shortly before, that is when it came. Otherwise it had been there for nobody knows how long, and earlier is
@@ -27,24 +27,22 @@ class _Habit:
 
     def __init__(self, byTheClock: bool) -> None:
         self._byTheClock = byTheClock
-        self._begin = 0.0  # of the call; by the clock the time at which the last one should have come back
-        self._usual = 0.0  # from there on
+        self._usual = 0.0  # how long it takes, or by the clock from one time to the next
+        self._tick = 0.0  # by the clock, when the last one should have come back
         self._deviation = 2.0 * self.REGULAR_S
         self._last = 0.0
         self._left = 0.0  # how much later than usual the last one was, after what was learnt from it
         self._unknown = 0  # how many in a row had been there for nobody knows how long
 
-    def expected(self, now: float) -> tuple[float, float]:
-        """From when on a call that begins now is to be looked for, and until when it is worth waiting for, s."""
-        if not (self._byTheClock and self._usual):
-            self._begin = now
-        due, isRegular = self._begin + self._usual, self._deviation < self.REGULAR_S
+    def expected(self, begin: float) -> tuple[float, float]:
+        """From when on a call that begins then is to be looked for, and until when it is worth waiting for, s."""
+        usual, isRegular = self._usualTime(begin), self._deviation < self.REGULAR_S
         early = min(self.EARLY_S, self._deviation)
-        return due - early, due + (self._deviation if isRegular else -early)
+        return usual - early, usual + (self._deviation if isRegular else -early)
 
-    def note(self, now: float, hiddenS: float) -> None:
-        """It has come back, at most so long ago."""
-        late = now - self._begin - self._usual
+    def note(self, begin: float, now: float, hiddenS: float) -> None:
+        """A call that began then has come back now, or at most so long ago."""
+        late = now - self._usualTime(begin)
         # Two values of a normal distribution differ by 1.1 standard deviations on average, whatever its mean. What
         # differs by much more was not slow, but not looked for.
         deviation = min(abs(late - self._left) / 1.1, 3.0 * self.REGULAR_S)
@@ -60,11 +58,14 @@ class _Habit:
         if not self._byTheClock:
             self._usual = max(self._usual + change, 0.0) if self._last else late
         elif self._last and abs(late) < 0.5 * self._usual:
-            self._begin += self._usual + change
+            self._tick += self._usual + change
             self._usual += 0.05 * (now - self._last - self._usual)
         else:
-            self._begin, self._usual = now, now - self._last if self._last else 0.0
+            self._tick, self._usual = now, now - self._last if self._last else 0.0
         self._last = now
+
+    def _usualTime(self, begin: float) -> float:
+        return (self._tick if self._byTheClock and self._usual else begin) + self._usual
 
 
 class Turns:
@@ -93,8 +94,8 @@ class Turns:
         self._lock = threading.Lock()
         self._inside: set[int] = set()
         self._away: dict[int, tuple[float, float]] = {}
-        self._waitingFor: dict[int, str] = {}
-        self._habits: dict[str, _Habit] = {}
+        self._waitingFor: dict[int, object] = {}
+        self._habits: dict[tuple[str, int], _Habit] = {}
         self._looks = 0.0, 0.0
 
     @contextlib.contextmanager
@@ -104,7 +105,8 @@ class Turns:
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
         :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
         """
-        habit = self._habits.setdefault(kind, _Habit(byTheClock))
+        # Each camera has a clock of its own.
+        habit = self._habits.setdefault((kind, threading.get_ident() if byTheClock else 0), _Habit(byTheClock))
         begin = time.perf_counter()
         self._move(away=habit.expected(begin))
         try:
@@ -113,13 +115,13 @@ class Turns:
             self._move(inside=True)
             now = time.perf_counter()
             before, last = self._looks
-            habit.note(now, now - max(begin, last if now - last > self.SOON_S else before))
+            habit.note(begin, now, now - max(begin, last if now - last > self.SOON_S else before))
 
     @contextlib.contextmanager
-    def waiting(self, event: str):
+    def waiting(self, event: object):
         """Surround a wait for something that another thread brings about and tells with :meth:`wake`.
 
-        :param event: what is waited for, for example ``"frame"``.
+        :param event: what is waited for: the very queue or event.
         """
         self._move(waitingFor=event)
         try:
@@ -127,10 +129,10 @@ class Turns:
         finally:
             self._move(inside=True)
 
-    def wake(self, event: str) -> None:
+    def wake(self, event: object) -> None:
         """What threads wait for has come about: they want Python from now on."""
         with self._lock:
-            for thread in [thread for thread, waitedFor in self._waitingFor.items() if waitedFor == event]:
+            for thread in [thread for thread, waitedFor in self._waitingFor.items() if waitedFor is event]:
                 del self._waitingFor[thread]
                 self._inside.add(thread)
             self._tell()
@@ -142,6 +144,8 @@ class Turns:
     def done(self) -> None:
         """The calling thread ends."""
         self._move()
+        me = threading.get_ident()
+        self._habits = {key: habit for key, habit in list(self._habits.items()) if key[1] != me}
 
     def expected(self) -> tuple[float, float]:
         """When the next thread is likely to come back, s on ``time.perf_counter``'s clock.
@@ -161,7 +165,9 @@ class Turns:
         with self._lock:
             return bool(self._inside or self._away)
 
-    def _move(self, inside: bool = False, away: tuple[float, float] | None = None, waitingFor: str = "") -> None:
+    def _move(
+        self, inside: bool = False, away: tuple[float, float] | None = None, waitingFor: object = None
+    ) -> None:
         me = threading.get_ident()
         with self._lock:
             self._away.pop(me, None)
@@ -171,7 +177,7 @@ class Turns:
                 self._inside.add(me)
             elif away is not None:
                 self._away[me] = away
-            elif waitingFor:
+            elif waitingFor is not None:
                 self._waitingFor[me] = waitingFor
             self._tell()
 

@@ -210,7 +210,7 @@ class TrackingWorker(qt.QObject):
         finally:
             if name == "_onLooked":
                 job.handled.set()
-                lender().wake("handled")
+                lender().wake(job.handled)
 
     def _onLive(self) -> None:
         self._setState(LIVE)
@@ -296,7 +296,7 @@ class TrackingWorker(qt.QObject):
                     image = frame.image
                     result, hasFound, isLast = look(frame)
                     while not job.handled.is_set() and not job.stop.is_set():
-                        with turns.waiting("handled"):
+                        with turns.waiting(job.handled):
                             job.handled.wait(0.1)
                     job.handled.clear()
                     if not seen:
