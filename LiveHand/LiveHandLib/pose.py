@@ -68,7 +68,7 @@ _COMMON_MM2_PER_MS, _SINGLE_MM2_PER_MS = 3.0, 2.0
 _PICTURES_ALIKE = 4.0
 _OUTLIER_SDS = 3.0  # from where on a distance or a depth is taken to be wrong rather than inexact (Cauchy's weights)
 _STEPS, _FIRST_STEPS = 2, 20
-_DOUBT_EVERY = 3  # pictures: so often the pose before is not trusted to lead to the best one
+_DOUBT_EVERY = 6  # pictures: so often the pose before is not trusted to lead to the best one
 _NEAREST_MM, _FARTHEST_MM = 80.0, 3000.0
 _NOTHING_KNOWN = np.eye(_N) / _FARTHEST_MM**2  # information, so that even a hand seen as a point has a covariance
 _STALE_MS = 1000.0  # after which the last pose says nothing about the next
@@ -83,7 +83,7 @@ class HandPose:
 
     For every picture the 21 depths are sought at which the distances between the landmarks are those of the hand, the
     differences in depth those that MediaPipe gives, and nothing has moved faster than hands do: weighted least squares
-    with Cauchy's weights, by Levenberg's method, from the pose before; in every third picture also from what it says
+    with Cauchy's weights, by Levenberg's method, from the pose before; in every sixth picture also from what it says
     alone, and what explains more is taken. The landmarks stay in the directions in which they are seen. In between, the
     pose's covariance grows as in a Kalman filter.
 
