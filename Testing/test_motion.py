@@ -292,6 +292,17 @@ def test_recordings_do_not_mix(app, logic):
     assert logic.getParameterNode().recording is second
 
 
+def test_recording_does_not_take_the_names_of_what_is_left_of_a_deleted_one(app, logic):
+    import slicer
+
+    first = record(logic, madeUpFrames(3))
+    slicer.mrmlScene.RemoveNode(first)
+    left = {node.GetName() for node in nodesOfLiveHand()}
+    second = record(logic, madeUpFrames(3))
+    assert left and not left & {node.GetName() for node in proxies(second).values()}
+    assert second.GetName() == "LiveHand Recording_1"
+
+
 LOAD = """
 import json, sys
 sys.path[:0] = [{testing!r}]

@@ -103,7 +103,7 @@ def makeNodes(recording: Recording) -> Steps:
     """
     frames = recording.frames
     sides = [side for side in tracking.HANDEDNESSES if any(side in frame.hands for frame in frames)]
-    name = slicer.mrmlScene.GenerateUniqueName("LiveHand Recording")
+    name = _freeName("LiveHand Recording")
     transform, transforms = slicer.vtkMRMLLinearTransformNode(), _newSequence(f"{name} Camera to RAS", _CAMERA)
     transform.SetName(transforms.GetName())
     hands = {}
@@ -149,6 +149,15 @@ def makeNodes(recording: Recording) -> Steps:
     for side in sides:
         angles.fillTable(angles.newTable(f"{name} {side} Joint Angles"), *measured[side])
     return browser
+
+
+def _freeName(base: str) -> str:
+    """A name that no recording has, not even one of which only some nodes are left."""
+    taken = [node.GetName() or "" for node in slicer.util.getNodesByClass("vtkMRMLNode")]
+    for number in itertools.count():
+        name = f"{base}_{number}" if number else base
+        if not any(f"{other} ".startswith(f"{name} ") for other in taken):
+            return name
 
 
 def _newSequence(name: str, role: str) -> "slicer.vtkMRMLSequenceNode":
