@@ -296,7 +296,8 @@ class Session(RuleBasedStateMachine):
 
     def nodesAreThereOnceAndFinite(self) -> None:
         nodes = nodesOfLiveHand()
-        names = [node.GetName() for node in nodes if node.GetName() != "LiveHand and mine"]
+        # A sequence has the name of the node that it moves.
+        names = [(node.GetName(), node.GetClassName()) for node in nodes if node.GetName() != "LiveHand and mine"]
         assert len(names) == len(set(names)), sorted(names)
         for node in nodes:
             assertFiniteAndNear(node)
