@@ -73,6 +73,15 @@ def test_time_that_jumps_back_does_no_harm(shared, model):
         assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("versions", [tracking.KNOWN_VERSIONS, ()], ids=["library", "public"])
+def test_what_mediapipe_refuses_is_raised_either_way(model, monkeypatch, versions):
+    monkeypatch.setattr(tracking, "KNOWN_VERSIONS", versions)
+    with tracking.HandTracker(model) as tracker:
+        with pytest.raises(ValueError, match=r"[Ss]ize"):
+            tracker.detect(np.zeros((48, 64, 1), np.uint8), 0)
+        assert tracker.detect(np.zeros((48, 64, 3), np.uint8), 1) == [], "and goes on"
+
+
 def test_another_stream_begins_as_with_another_tracker(shared, model):
     image = rgb(shared / "photos" / "one_hand_2.jpg")
     shifted = np.roll(image, image.shape[1] // 8, axis=1)

@@ -186,7 +186,7 @@ class GilLender:
         due, until = turns.expected()
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
-        turns.noteLook()
+        turns.noteLook(self._lastLook)
         if turns.someoneInside.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S):
             turns.nobodyInside.wait(self.TURN_S)
             self._notBefore = 0.0

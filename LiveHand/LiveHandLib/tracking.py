@@ -288,32 +288,29 @@ class HandTracker:
         height, width = image.shape[:2]
         first = ctypes.c_uint8.from_address(image.__array_interface__["data"][0])
         library, picture, found = self._library, ctypes.c_void_p(), self._Result()
-        self._call(
-            library.MpImageCreateFromUint8Data,
-            *(self._format, width, height, ctypes.byref(first), image.size, ctypes.byref(picture)),
-        )
+        pixels = ctypes.byref(first), image.size
+        self._call(library.MpImageCreateFromUint8Data, self._format, width, height, *pixels, ctypes.byref(picture))
         try:
-            self._call(
-                library.MpHandLandmarkerDetectForVideo,
-                *(self._landmarker._handle, picture, None, timestampMs, ctypes.byref(found)),
-                surround=self._turns.away("detect"),
-            )
+            handle, reference = self._landmarker._handle, ctypes.byref(found)
+            with self._turns.away("detect"):
+                self._call(library.MpHandLandmarkerDetectForVideo, handle, picture, None, timestampMs, reference)
         finally:
             library.MpImageFree(picture)
         try:
             return _handsOfC(found, (width, height))
         finally:
-            library.MpHandLandmarkerCloseResult(ctypes.byref(found))
+            library.MpHandLandmarkerCloseResult(reference)
 
-    def _call(self, function, *arguments, surround=contextlib.nullcontext()) -> None:  # noqa: B008  it has no state
+    def _call(self, function, *arguments) -> None:
         error = ctypes.c_char_p()
-        with surround:
-            status = function(*arguments, ctypes.byref(error))
+        status = function(*arguments, ctypes.byref(error))
         if status:
             try:
                 self._raiseIfFailed(status, error)
             finally:
-                self._library.MpErrorFree(error)
+                if error.value is not None:
+                    self._library.MpErrorFree(error)
+
 
 def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     """The hands in what MediaPipe found in a picture.

@@ -95,8 +95,8 @@ class Turns:
         self._inside: set[int] = set()
         self._away: dict[int, tuple[float, float]] = {}
         self._waitingFor: dict[int, object] = {}
-        self._habits: dict[tuple[str, int], _Habit] = {}
-        self._looks = 0.0, 0.0
+        self._habits: dict[str | int, _Habit] = {}  # by kind, or by thread
+        self._looks = 0.0, 0.0  # when the interpreter was lent, the time before last and the last
 
     @contextlib.contextmanager
     def away(self, kind: str, byTheClock: bool = False):
@@ -105,8 +105,10 @@ class Turns:
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
         :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
         """
-        # Each camera has a clock of its own.
-        habit = self._habits.setdefault((kind, threading.get_ident() if byTheClock else 0), _Habit(byTheClock))
+        key = threading.get_ident() if byTheClock else kind  # each camera has a clock of its own
+        habit = self._habits.get(key)
+        if habit is None:
+            habit = self._habits[key] = _Habit(byTheClock)
         begin = time.perf_counter()
         self._move(away=habit.expected(begin))
         try:
@@ -144,8 +146,7 @@ class Turns:
     def done(self) -> None:
         """The calling thread ends."""
         self._move()
-        me = threading.get_ident()
-        self._habits = {key: habit for key, habit in list(self._habits.items()) if key[1] != me}
+        self._habits.pop(threading.get_ident(), None)
 
     def expected(self) -> tuple[float, float]:
         """When the next thread is likely to come back, s on ``time.perf_counter``'s clock.
@@ -156,9 +157,9 @@ class Turns:
         with self._lock:
             return min(self._away.values(), default=(math.inf, math.inf))
 
-    def noteLook(self) -> None:
+    def noteLook(self, now: float) -> None:
         """The interpreter is lent now: a thread that has come back takes it soon."""
-        self._looks = self._looks[1], time.perf_counter()
+        self._looks = self._looks[1], now
 
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
