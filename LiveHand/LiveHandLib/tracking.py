@@ -204,6 +204,77 @@ class _CallersThread(concurrent.futures.Executor):
             serial_dispatcher.concurrent = original
 
 
+class _Library:
+    """The functions of MediaPipe's library that a picture needs (``mediapipe/tasks/c/vision`` in its source).
+
+    They do what ``mediapipe.Image`` and ``HandLandmarker.detect_for_video`` do, but for two things: to declare anew how
+    the functions are called, and to make an object of each landmark. These take the interpreter for half a millisecond
+    a picture, longer than all else that the worker does to detect. And only detection lets go of the interpreter: the
+    others are over before it could be had again.
+
+    :param landmarker: the library's handle of a HandLandmarker in video mode.
+    """
+
+    def __init__(self, landmarker: ctypes.c_void_p) -> None:
+        import mediapipe
+        from mediapipe.tasks.python.core import mediapipe_c_bindings, mediapipe_c_utils
+        from mediapipe.tasks.python.vision.hand_landmarker import HandLandmarkerResultC
+
+        library = mediapipe_c_bindings.load_raw_library()
+        number, pointer = ctypes.c_int, ctypes.c_void_p
+
+        def declared(kind: type[ctypes.CDLL], name: str, result: type | None, *arguments: type):
+            # A library object of our own each: what is declared of MediaPipe's is not changed.
+            function = kind(library._name, handle=library._handle)[name]
+            function.restype, function.argtypes = result, arguments
+            return function
+
+        kept, released = ctypes.PyDLL, ctypes.CDLL
+        create = number, number, number, pointer, number, pointer, pointer
+        detect = pointer, pointer, pointer, ctypes.c_int64, pointer, pointer
+        self._createImage = declared(kept, "MpImageCreateFromUint8Data", number, *create)
+        self._detect = declared(released, "MpHandLandmarkerDetectForVideo", number, *detect)
+        self._freeImage = declared(kept, "MpImageFree", None, pointer)
+        self._closeResult = declared(kept, "MpHandLandmarkerCloseResult", None, pointer)
+        self._freeError = declared(kept, "MpErrorFree", None, pointer)
+        self._raiseIfFailed = mediapipe_c_utils.handle_status
+        self._landmarker, self._format = landmarker, mediapipe.ImageFormat.SRGB
+        self._picture, self._result, self._error = pointer(), HandLandmarkerResultC(), ctypes.c_char_p()
+        self._places = [ctypes.byref(written) for written in (self._picture, self._result, self._error)]
+
+    def detect(self, image: np.ndarray, timestampMs: int, away: contextlib.AbstractContextManager) -> list[Hand]:
+        """Find the hands in a picture.
+
+        :param image: (height, width, 3) uint8, RGB, contiguous.
+        :param timestampMs: time of the picture, ms.
+        :param away: entered around detection.
+        :returns: see :meth:`HandTracker.detect`.
+        """
+        picture, result, error = self._places
+        height, width = image.shape[:2]
+        pixels = image.__array_interface__["data"][0], image.size
+        self._check(self._createImage(self._format, width, height, *pixels, picture, error))
+        try:
+            with away:
+                status = self._detect(self._landmarker, self._picture, None, timestampMs, result, error)
+        finally:
+            self._freeImage(self._picture)
+        self._check(status)
+        try:
+            return _handsOfC(self._result, (width, height))
+        finally:
+            self._closeResult(result)
+
+    def _check(self, status: int) -> None:
+        if status:
+            try:
+                self._raiseIfFailed(status, self._error)
+            finally:
+                if self._error.value is not None:
+                    self._freeError(self._error)
+                    self._error.value = None
+
+
 class HandTracker:
     """MediaPipe's HandLandmarker in video mode. Needs :func:`importPackages` to have run.
 
@@ -234,14 +305,8 @@ class HandTracker:
                 self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (ValueError, RuntimeError) as error:
             raise LiveHandError("modelUnusable", detail=str(error)) from error
-        self._library = None
-        if mediapipe.__version__ in KNOWN_VERSIONS:
-            from mediapipe.tasks.python.core import mediapipe_c_utils
-            from mediapipe.tasks.python.vision.hand_landmarker import HandLandmarkerResultC
-
-            self._Result, self._raiseIfFailed = HandLandmarkerResultC, mediapipe_c_utils.handle_status
-            blank = mediapipe.Image(self._format, np.zeros((1, 1, 3), np.uint8))
-            self._library = blank._lib  # the first picture has declared how the library's functions are called
+        isKnown = mediapipe.__version__ in KNOWN_VERSIONS
+        self._library = _Library(self._landmarker._handle) if isKnown else None
 
     def __enter__(self):
         return self
@@ -270,46 +335,16 @@ class HandTracker:
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
-        if self._library:
-            return self._detectByC(image, timestampMs)
-        picture = self._Image(self._format, image)
         away = self._turns.away("detect")
+        if self._library:
+            return self._library.detect(image, timestampMs, away)
+        picture = self._Image(self._format, image)
         if self._callersThread.isUsed:
             self._callersThread.surround = away  # just the library's call, not the Python around it
             away = contextlib.nullcontext()
         with away:
             result = self._landmarker.detect_for_video(picture, timestampMs)
         return handsOf(result, (image.shape[1], image.shape[0]))
-
-    def _detectByC(self, image: np.ndarray, timestampMs: int) -> list[Hand]:
-        # What mediapipe.Image and detect_for_video do, but for two things: to declare anew how the library's functions
-        # are called, and to make an object of each landmark. They take the interpreter for half a millisecond a
-        # picture, longer than all else that the worker does to detect.
-        height, width = image.shape[:2]
-        first = ctypes.c_uint8.from_address(image.__array_interface__["data"][0])
-        library, picture, found = self._library, ctypes.c_void_p(), self._Result()
-        pixels = ctypes.byref(first), image.size
-        self._call(library.MpImageCreateFromUint8Data, self._format, width, height, *pixels, ctypes.byref(picture))
-        try:
-            handle, reference = self._landmarker._handle, ctypes.byref(found)
-            with self._turns.away("detect"):
-                self._call(library.MpHandLandmarkerDetectForVideo, handle, picture, None, timestampMs, reference)
-        finally:
-            library.MpImageFree(picture)
-        try:
-            return _handsOfC(found, (width, height))
-        finally:
-            library.MpHandLandmarkerCloseResult(reference)
-
-    def _call(self, function, *arguments) -> None:
-        error = ctypes.c_char_p()
-        status = function(*arguments, ctypes.byref(error))
-        if status:
-            try:
-                self._raiseIfFailed(status, error)
-            finally:
-                if error.value is not None:
-                    self._library.MpErrorFree(error)
 
 
 def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
