@@ -127,15 +127,22 @@ def runPython(code: str, **environment) -> str:
 
 
 def test_importing_leaves_the_environment_as_it_was():
-    names = tracking._VARIABLES_SET_BY_CV2
+    names = (*tracking._VARIABLES_SET_BY_CV2, *tracking._VARIABLES_READ_BY_CV2)
     code = "import os\nbefore = dict(os.environ)\n"
     code += "tracking.importPackages()\nimport cv2\nprint(before == dict(os.environ))"
-    assert runPython(code, **dict.fromkeys(names, "/somewhere")) == "True"
+    assert runPython(code, **dict.fromkeys(names, "1")) == "True"
     cleared = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in names)
     assert runPython(cleared + code) == "True"
     if sys.platform == "linux":
         # The ground of the test above: OpenCV alone does change them.
         assert runPython(cleared + code.replace("tracking.importPackages()", "import cv2")) == "False"
+
+
+def test_opencv_is_told_not_to_look_for_work_in_vain(tmp_path):
+    (tmp_path / "cv2.py").write_text("import os\nprint(os.environ.get('OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER'))")
+    code = f"sys.path.insert(0, {str(tmp_path)!r})\ntracking.importPackages('opencv-python')"
+    assert runPython(code) == "0"
+    assert runPython(code, OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER="7") == "7", "what the user says goes"
 
 
 def test_missing_and_broken_packages_are_named(tmp_path):

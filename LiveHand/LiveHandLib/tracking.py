@@ -79,13 +79,19 @@ class Hand:
 
 
 _VARIABLES_SET_BY_CV2 = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH")
+_VARIABLES_READ_BY_CV2 = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0"}
+"""On Linux the threads that OpenCV shares its work with look for more of it 2000 times before they go to sleep (its
+``core/src/parallel_impl.cpp``): to change the colours of 30 pictures a second costs more time in looking than in work,
+on cores that detection needs."""
 
 
 @contextlib.contextmanager
 def _environmentKept():
-    # opencv-python on Linux points these at the Qt it bundles. Programs that Slicer starts later (CLI modules,
+    # opencv-python on Linux points some variables at the Qt it bundles. Programs that Slicer starts later (CLI modules,
     # pip, Qt Designer) would inherit them and fail to start.
-    before = {name: os.environ.get(name) for name in _VARIABLES_SET_BY_CV2}
+    before = {name: os.environ.get(name) for name in (*_VARIABLES_SET_BY_CV2, *_VARIABLES_READ_BY_CV2)}
+    for name, value in _VARIABLES_READ_BY_CV2.items():
+        os.environ.setdefault(name, value)
     try:
         yield
     finally:
