@@ -2,11 +2,13 @@
 
 import ctypes
 import gc
+import os
 import re
 import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,6 +159,23 @@ def test_thread_that_is_woken_is_not_taken_for_another_one():
         event.set()
         thread.join()
         assert turns.nobodyInside.is_set()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system's threads cannot choose their cores")
+def test_detection_keeps_off_one_core_and_nobody_else_does(app, widget):
+    def names() -> dict[int, str]:
+        threads = Path("/proc/self/task").iterdir()
+        return {int(thread.name): (thread / "comm").read_text().strip() for thread in threads}
+
+    cores, before = os.sched_getaffinity(0), names()
+    goLive(app, widget)
+    kept = cores - {min(cores)} if len(cores) > 1 else cores
+    started = {thread: name for thread, name in names().items() if thread not in before}
+    detecting = [thread for thread, name in started.items() if name.startswith("mediapipe")]
+    (reader,) = [thread.native_id for thread in threading.enumerate() if thread.name == "LiveHand reader"]
+    assert all(os.sched_getaffinity(thread) == kept for thread in detecting)
+    assert any(os.sched_getaffinity(thread) == kept for thread in started), "the worker, if the tracker is an old one"
+    assert os.sched_getaffinity(reader) == os.sched_getaffinity(0) == cores
 
 
 def test_waiting_for_a_thread_does_not_block_it(app):

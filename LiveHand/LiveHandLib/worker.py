@@ -11,7 +11,7 @@ import qt
 from . import calibration, camera, hints, preview, tracking
 from .board import Board
 from .errors import LiveHandError
-from .gil import lender
+from .gil import keepOffOneCore, lender
 from .placing import HandPlacer, Measures, TrackedHand
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
@@ -326,6 +326,7 @@ class TrackingWorker(qt.QObject):
     @contextlib.contextmanager
     def _handLook(self, job: _Job, tell):
         settings = job.settings
+        keepOffOneCore()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
         tracker = self._trackerFor(settings)
 
         def look(frame: camera.Frame) -> tuple[list[tracking.Hand], bool, bool]:
