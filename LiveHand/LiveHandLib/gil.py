@@ -181,8 +181,7 @@ class GilLender:
             self._timer.start(0)
 
     def _onTimeout(self) -> None:
-        if self._untilLook() <= 0.0:
-            self._lend()
+        self._lend()
         # Also for a thread that is left to itself, for its camera's driver hangs: once it comes back, it has a camera
         # to release.
         if self._running or self.turns.isAnyoneOut():
