@@ -161,6 +161,21 @@ def test_thread_that_is_woken_is_not_taken_for_another_one():
         assert turns.nobodyInside.is_set()
 
 
+def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_look(monkeypatch):
+    from LiveHandLib import turns
+
+    noted, isOver = [], threading.Event()
+    monkeypatch.setattr(turns._Habit, "note", lambda self, *times: noted.append(times))
+    book = turns.Turns()
+    with book.away("call", isOver=isOver.is_set):
+        looked = time.perf_counter()
+        book.noteLook(looked)
+        isOver.set()
+        book.noteLook(time.perf_counter())  # it does not tell since when
+    ((begin, now, hiddenS),) = noted
+    assert begin < looked and now - hiddenS == pytest.approx(looked, abs=1e-9)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system's threads cannot choose their cores")
 def test_detection_keeps_off_one_core_and_nobody_else_does(app, widget):
     def names() -> dict[int, str]:

@@ -1,8 +1,11 @@
 """Finding hands in pictures: real MediaPipe on real pictures."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from conftest import MODEL, ROOT
 from LiveHandLib import tracking
 from LiveHandLib.errors import LiveHandError
+from LiveHandLib.turns import Turns
 
 
 def rgb(path) -> np.ndarray:
@@ -56,6 +60,30 @@ def test_results_are_the_same_read_either_way(shared, model, monkeypatch):
         for one, other in zip(direct, public, strict=True):
             for name, value in vars(one).items():
                 assert np.array_equal(value, vars(other)[name]), name
+
+
+@pytest.mark.parametrize("photo, count", [("hard_1.jpg", 0), ("one_hand_2.jpg", 1), ("two_hands_1.jpg", 2)])
+def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, photo, count):
+    image, seen = rgb(shared / "photos" / photo), []
+
+    def waitUntil(isOver, noted):
+        while not isOver():
+            time.sleep(0.001)
+        noted.set()
+
+    class Watched(Turns):
+        @contextlib.contextmanager
+        def away(self, kind, byTheClock=False, isOver=None):
+            noted = threading.Event()
+            seen.append(isOver())
+            threading.Thread(target=waitUntil, args=(isOver, noted), daemon=True).start()
+            yield
+            seen.append(noted.wait(20))
+
+    with tracking.HandTracker(model, 2, Watched()) as tracker:
+        for moment in (0, 33):
+            assert len(tracker.detect(image, moment)) == count
+    assert seen == [False, True] * 2
 
 
 def test_landmark_names_and_bones_are_mediapipes(model):

@@ -221,6 +221,8 @@ class _Library:
     :param landmarker: the library's handle of a HandLandmarker in video mode.
     """
 
+    _NOT_WRITTEN = 2**32 - 1  # more than any number of hands
+
     def __init__(self, landmarker: ctypes.c_void_p) -> None:
         import mediapipe
         from mediapipe.tasks.python.core import mediapipe_c_bindings, mediapipe_c_utils
@@ -260,6 +262,7 @@ class _Library:
         height, width = image.shape[:2]
         pixels = image.__array_interface__["data"][0], image.size
         self._check(self._createImage(self._format, width, height, *pixels, picture, error))
+        self._result.hand_world_landmarks_count = self._NOT_WRITTEN
         try:
             with away:
                 status = self._detect(self._landmarker, self._picture, None, timestampMs, result, error)
@@ -270,6 +273,10 @@ class _Library:
             return _handsOfC(self._result, (width, height))
         finally:
             self._closeResult(result)
+
+    def isOver(self) -> bool:
+        """Whether the detection under way has written its result, as far as another thread can see."""
+        return self._result.hand_world_landmarks_count != self._NOT_WRITTEN
 
     def _check(self, status: int) -> None:
         if status:
@@ -341,7 +348,7 @@ class HandTracker:
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
-        away = self._turns.away("detect")
+        away = self._turns.away("detect", isOver=self._library.isOver if self._library else None)
         if self._library:
             return self._library.detect(image, timestampMs, away)
         picture = self._Image(self._format, image)

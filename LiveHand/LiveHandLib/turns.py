@@ -4,6 +4,8 @@ import contextlib
 import math
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 
 class _Habit:
@@ -16,6 +18,9 @@ class _Habit:
 
     EARLY_S = 0.0003
     """How much before its usual time a call is due at most."""
+    LATER_S = 0.0003
+    """How long after its usual time and its deviation a regular call is still waited for: what wakes a thread takes a
+    moment, and to look in vain costs more."""
     REGULAR_S = 0.0008
     """A kind whose times have no larger standard deviation is worth waiting for: much of that is what a call loses that
     is only looked for by a timer."""
@@ -38,7 +43,7 @@ class _Habit:
         """From when on a call that begins then is to be looked for, and until when it is worth waiting for, s."""
         usual, isRegular = self._usualTime(begin), self._deviation < self.REGULAR_S
         early = min(self.EARLY_S, self._deviation)
-        return usual - early, usual + (self._deviation if isRegular else -early)
+        return usual - early, usual + (self._deviation + self.LATER_S if isRegular else -early)
 
     def note(self, begin: float, now: float, hiddenS: float) -> None:
         """A call that began then has come back now, or at most so long ago."""
@@ -68,6 +73,16 @@ class _Habit:
         return (self._tick if self._byTheClock and self._usual else begin) + self._usual
 
 
+@dataclass
+class _Call:
+    """A long call under way: when it is due, and when it was last known not to be over; s."""
+
+    due: float
+    until: float
+    isOver: Callable[[], bool] | None
+    goingAt: float
+
+
 class Turns:
     """Book-keeping between the threads that work and the GUI thread that lends them the interpreter.
 
@@ -93,31 +108,36 @@ class Turns:
         self.nobodyInside.set()
         self._lock = threading.Lock()
         self._inside: set[int] = set()
-        self._away: dict[int, tuple[float, float]] = {}
+        self._away: dict[int, _Call] = {}
         self._waitingFor: dict[int, object] = {}
         self._habits: dict[str | int, _Habit] = {}  # by kind, or by thread
         self._looks = 0.0, 0.0  # when the interpreter was lent, the time before last and the last
 
     @contextlib.contextmanager
-    def away(self, kind: str, byTheClock: bool = False):
+    def away(self, kind: str, byTheClock: bool = False, isOver: Callable[[], bool] | None = None):
         """Surround a long call that leaves Python alone.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
         :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
+        :param isOver: tells another thread whether the call is over, if that can be seen from outside: so it is known
+            better when it was. The end of a call that fails may be missed.
         """
         key = threading.get_ident() if byTheClock else kind  # each camera has a clock of its own
         habit = self._habits.get(key)
         if habit is None:
             habit = self._habits[key] = _Habit(byTheClock)
         begin = time.perf_counter()
-        self._move(away=habit.expected(begin))
+        call = _Call(*habit.expected(begin), isOver, begin)
+        self._move(away=call)
         try:
             yield
         finally:
             self._move(inside=True)
             now = time.perf_counter()
-            before, last = self._looks
-            habit.note(begin, now, now - max(begin, last if now - last > self.SOON_S else before))
+            if not isOver:
+                before, last = self._looks
+                call.goingAt = max(begin, last if now - last > self.SOON_S else before)
+            habit.note(begin, now, now - call.goingAt)
 
     @contextlib.contextmanager
     def waiting(self, event: object):
@@ -155,20 +175,22 @@ class Turns:
             thread is away.
         """
         with self._lock:
-            return min(self._away.values(), default=(math.inf, math.inf))
+            return min(((call.due, call.until) for call in self._away.values()), default=(math.inf, math.inf))
 
     def noteLook(self, now: float) -> None:
         """The interpreter is lent now: a thread that has come back takes it soon."""
         self._looks = self._looks[1], now
+        with self._lock:
+            for call in self._away.values():
+                if call.isOver and not call.isOver():
+                    call.goingAt = now
 
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
         with self._lock:
             return bool(self._inside or self._away)
 
-    def _move(
-        self, inside: bool = False, away: tuple[float, float] | None = None, waitingFor: object = None
-    ) -> None:
+    def _move(self, inside: bool = False, away: _Call | None = None, waitingFor: object = None) -> None:
         me = threading.get_ident()
         with self._lock:
             self._away.pop(me, None)
