@@ -196,6 +196,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._cameras: tuple[Camera, ...] = ()
         self._cameraFinder = None
         self._motionPanel = None
+        self._resolution: tuple[int, int] | None = None  # of the pictures, as far as the panel knows
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -442,6 +443,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         box.setChecked(state in (worker.STARTING, worker.LIVE) and not self.logic.isCalibrating())
         box.blockSignals(blocked)
         if state == worker.STARTING:
+            self._resolution = None
             self.updatePreview()
             self.showMessage(_("Opening the camera..."))
         elif state == worker.LIVE and self.logic.isCalibrating():
@@ -468,7 +470,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic.worker.state != worker.LIVE or self.logic.isCalibrating():
             return
         self.updatePreview()  # in case the panel was hidden or shown in a way that nobody tells of
-        self._calibrationPanel.update()  # now that the resolution is known
+        resolution = self.logic.frame and self.logic.frame.imageSize
+        if resolution != self._resolution:
+            self._resolution = resolution
+            self._calibrationPanel.update()  # which tells of the calibration for that resolution
         self.ui.hintLabel.setText(hintSentence(statistics.hint))
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}

@@ -211,10 +211,10 @@ class FrameReader(threading.Thread):
         what.put(item)
 
     def _frame(self, image: np.ndarray, number: int, timestampMs: int, availableAt: float) -> Frame:
-        import cv2
-
         image = toRgb(image)
         if self._mirrored:
+            import cv2
+
             cv2.flip(image, 1, image)
         return Frame(image, number, timestampMs, availableAt)
 

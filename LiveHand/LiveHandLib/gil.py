@@ -64,8 +64,8 @@ def keepOffOneCore() -> None:
     """Keep the calling thread, and the threads that it starts from now on, off one of the computer's cores.
 
     For detection, which is passed from thread to thread: left to itself, Linux has them take turns with the GUI thread
-    on one core while another one is idle. On two cores LiveHand is a fifth faster without that, and holds the GUI thread
-    up less. Other systems do not let a thread choose for those that it starts; there nothing happens.
+    on one core while another one is idle. On two cores LiveHand is a fifth faster without that, and holds up the GUI
+    thread less. Other systems do not let a thread choose for those that it starts; there nothing happens.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = os.sched_getaffinity(0)

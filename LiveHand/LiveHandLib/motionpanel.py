@@ -93,7 +93,7 @@ class MotionPanel:
         if recording and recording.isFull:
             self._keepRecording()
             self._tell(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
-        else:
+        elif recording or self._ui.recordButton.checked:
             self.update()
 
     def onStateChanged(self, state: str) -> None:

@@ -7,6 +7,7 @@ some seconds, so it has to happen in the worker, and they may not be installed a
 import concurrent.futures
 import contextlib
 import ctypes
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -385,10 +386,10 @@ def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
     """The same for the ``HandLandmarkerResultC`` that MediaPipe makes its ``HandLandmarkerResult`` of."""
 
     def points(landmarks) -> np.ndarray:
-        record = landmarks.landmarks._type_
-        size, count = ctypes.sizeof(record), landmarks.landmarks_count
-        buffer = (ctypes.c_char * (size * count)).from_address(ctypes.addressof(landmarks.landmarks.contents))
-        return np.ndarray((count, 3), np.float32, buffer, record.x.offset, (size, record.y.offset - record.x.offset))
+        record, count = landmarks.landmarks._type_, landmarks.landmarks_count
+        size = ctypes.sizeof(record)
+        content = ctypes.string_at(landmarks.landmarks, size * count)
+        return np.ndarray((count, 3), np.float32, content, record.x.offset, (size, record.y.offset - record.x.offset))
 
     def found(i: int) -> tuple[str, float, np.ndarray, np.ndarray]:
         category = result.handedness[i].categories[0]
@@ -400,8 +401,7 @@ def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
 
 def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize: tuple[int, int]) -> list[Hand]:
     """Hands of (handedness, score, (21, 3) landmarks over the picture's size, (21, 3) world landmarks in m)."""
-    width, height = imageSize
-    units = np.array([[[width, height, width]], [[1000.0, 1000.0, 1000.0]]])
+    units = _units(imageSize)
     hands = []
     for handedness, score, *landmarks in found:
         points = np.array(landmarks)
@@ -410,3 +410,10 @@ def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize
         inPicture, worldMm = points * units
         hands.append(Hand(handedness, float(score), inPicture[:, :2], worldMm, inPicture[:, 2]))
     return sorted(hands, key=lambda hand: hand.score, reverse=True)
+
+
+@functools.lru_cache
+def _units(imageSize: tuple[int, int]) -> np.ndarray:
+    """What makes px of landmarks over the picture's size, and mm of world landmarks: (2, 1, 3)."""
+    width, height = imageSize
+    return np.array([[[width, height, width]], [[1000.0, 1000.0, 1000.0]]])
