@@ -230,15 +230,15 @@ class _Library:
         from mediapipe.tasks.python.vision.hand_landmarker import HandLandmarkerResultC
 
         library = mediapipe_c_bindings.load_raw_library()
+        # Library objects of our own: what is declared of MediaPipe's is not changed.
+        kept, released = (kind(library._name, handle=library._handle) for kind in (ctypes.PyDLL, ctypes.CDLL))
         number, pointer = ctypes.c_int, ctypes.c_void_p
 
-        def declared(kind: type[ctypes.CDLL], name: str, result: type | None, *arguments: type):
-            # A library object of our own each: what is declared of MediaPipe's is not changed.
-            function = kind(library._name, handle=library._handle)[name]
+        def declared(library: ctypes.CDLL, name: str, result: type | None, *arguments: type):
+            function = library[name]
             function.restype, function.argtypes = result, arguments
             return function
 
-        kept, released = ctypes.PyDLL, ctypes.CDLL
         create = number, number, number, pointer, number, pointer, pointer
         detect = pointer, pointer, pointer, ctypes.c_int64, pointer, pointer
         self._createImage = declared(kept, "MpImageCreateFromUint8Data", number, *create)
@@ -349,10 +349,11 @@ class HandTracker:
         self._lastTimestampMs = timestampMs = max(int(timestampMs), self._lastTimestampMs + 1)
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
-        away = self._turns.away("detect", isOver=self._library.isOver if self._library else None)
         if self._library:
+            away = self._turns.away("detect", isOver=self._library.isOver)
             return self._library.detect(image, timestampMs, away)
         picture = self._Image(self._format, image)
+        away = self._turns.away("detect")
         if self._callersThread.isUsed:
             self._callersThread.surround = away  # just the library's call, not the Python around it
             away = contextlib.nullcontext()

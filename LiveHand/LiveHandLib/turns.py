@@ -178,7 +178,7 @@ class Turns:
             return min(((call.due, call.until) for call in self._away.values()), default=(math.inf, math.inf))
 
     def noteLook(self, now: float) -> None:
-        """The interpreter is lent now: a thread that has come back takes it soon."""
+        """The interpreter is lent now: who has come back takes it soon, and a call seen to go on is not over."""
         self._looks = self._looks[1], now
         with self._lock:
             for call in self._away.values():
