@@ -141,6 +141,38 @@ def test_preview_shows_the_picture_as_it_is(app, widget):
     widget.ui.previewLabel.clear()
 
 
+def test_next_picture_is_painted_and_nothing_else_laid_out_or_painted(app, widget):
+    import qt
+
+    class Watch(qt.QObject):
+        seen = []
+
+        def eventFilter(self, watched, event):
+            if event.type() in (qt.QEvent.LayoutRequest, qt.QEvent.Paint):
+                self.seen.append(watched)
+            return False
+
+    def seenWhilePictureComes() -> list:
+        watch.seen.clear()
+        widget.onPicture(pictureWithCorners())
+        app.spin(lambda: False, timeout=0.1)
+        return list(watch.seen)
+
+    watch, label, panel = Watch(), widget.ui.previewLabel, widget.ui.previewCollapsibleButton
+    widget.onPicture(pictureWithCorners())
+    app.spin(lambda: False, timeout=0.1)
+    label.installEventFilter(watch)
+    panel.installEventFilter(watch)
+    try:
+        assert seenWhilePictureComes() == [label]
+        panel.update()
+        assert panel in seenWhilePictureComes(), "it would have been seen"
+    finally:
+        label.removeEventFilter(watch)
+        panel.removeEventFilter(watch)
+        label.clear()
+
+
 def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):  # noqa: F811
     assert widget.ui.previewLabel.visible, "open from the start"
     goLive(app, widget)
