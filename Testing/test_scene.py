@@ -52,6 +52,26 @@ def test_landmarks_are_where_the_worker_says_and_the_models_around_them(app, log
         assert np.isfinite(points).all()
 
 
+def test_slicer_works_out_nothing_for_moved_landmarks_that_nobody_needs(app, widget, tmp_path):
+    import slicer
+
+    def isSpared(landmarks) -> bool:
+        assert landmarks.GetNumberOfControlPoints() == 21
+        # Slicer asks for the number of these points without asking whether there are any.
+        hasNoCurve = landmarks.GetCurvePointsWorld().GetNumberOfPoints() == 0
+        return hasNoCurve and landmarks.GetNumberOfMovableControlPoints() == 0
+
+    goLive(app, widget)
+    assert isSpared(widget.logic.getParameterNode().rightLandmarks)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    settled(app, widget.logic)
+    slicer.util.loadScene(path)
+    goLive(app, widget)
+    assert isSpared(widget.logic.getParameterNode().rightLandmarks), "nor when they come from a saved scene"
+
+
 def test_right_is_right_and_up_is_up(app, logic, tracked):  # noqa: F811
     import slicer
 

@@ -252,8 +252,14 @@ class HandNodes:
         self._used[kind] = node
         if kind != "Landmarks":
             node.SetAndObservePolyData(self._models[kind].polyData)
-        elif node.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
-            fillLandmarks(node)
+        else:
+            if node.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
+                fillLandmarks(node)
+            # Slicer works out a curve through the points of a list as well, which nobody sees, anew for every picture.
+            # It took half of the time in which the points are moved.
+            noPoints = vtk.vtkPolyData()
+            noPoints.SetPoints(vtk.vtkPoints())
+            node.GetCurveGenerator().SetInputData(noPoints)
         node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
         node.CreateDefaultDisplayNodes()
         self._shown = tuple(other for other in self._shown if other != kind)
@@ -359,8 +365,10 @@ def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
     node.SetFixedNumberOfControlPoints(False)
     node.RemoveAllControlPoints()
     for name in tracking.LANDMARK_NAMES:
-        node.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
-    node.SetLocked(True)  # they follow the hand, not the mouse
+        number = node.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
+        # They follow the hand, not the mouse; and to points that can be dragged Slicer fits a plane at every move.
+        node.SetNthControlPointLocked(number, True)
+    node.SetLocked(True)
     node.EndModify(modified)
 
 
