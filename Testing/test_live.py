@@ -155,10 +155,10 @@ def test_thread_that_is_woken_is_not_taken_for_another_one():
     time.sleep(0.05)  # both wait
     for event, thread in zip(events, threads, strict=True):
         turns.wake(event)
-        assert turns.someoneInside.is_set()
+        assert turns.isSomeoneInside
         event.set()
         thread.join()
-        assert turns.nobodyInside.is_set()
+        assert not turns.isSomeoneInside
 
 
 def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_look(monkeypatch):

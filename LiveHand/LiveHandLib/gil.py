@@ -177,7 +177,7 @@ class GilLender:
         :param event: what they wait for, see :meth:`Turns.waiting`.
         """
         self.turns.wake(event)
-        if self.turns.someoneInside.is_set():
+        if self.turns.isSomeoneInside:
             self._timer.start(0)
 
     def _onTimeout(self) -> None:
@@ -189,7 +189,7 @@ class GilLender:
         self._collect()  # last, for those who are told may run an event loop of their own
 
     def _untilLook(self) -> float:
-        if self.turns.someoneInside.is_set():
+        if self.turns.isSomeoneInside:
             return 0.0
         due, until = self.turns.expected()
         if until > due:
@@ -202,8 +202,12 @@ class GilLender:
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
         turns.noteLook(self._lastLook)
-        if turns.someoneInside.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S):
-            turns.nobodyInside.wait(self.TURN_S)
+        turns.turnOver.clear()
+        if not turns.isSomeoneInside:
+            turns.turnOver.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S)
+        if turns.isSomeoneInside:
+            turns.turnOver.wait(self.TURN_S)
+        if turns.turnOver.is_set() or turns.isSomeoneInside:
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.

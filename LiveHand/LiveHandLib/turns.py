@@ -16,7 +16,7 @@ class _Habit:
     believed: a habit that takes what it sees for what is falls further behind with every picture.
     """
 
-    EARLY_S = 0.0003
+    EARLY_S = 0.0001
     """How much before its usual time a call is due at most."""
     LATER_S = 0.0003
     """How long after its usual time and its deviation a regular call is still waited for: what wakes a thread takes a
@@ -101,11 +101,10 @@ class Turns:
     """How long it takes a thread to run that is lent the interpreter."""
 
     def __init__(self) -> None:
-        self.someoneInside = threading.Event()
-        """Set while a thread is known to run Python or to want to."""
-        self.nobodyInside = threading.Event()
-        """Its opposite; an event of its own so that one can wait for either."""
-        self.nobodyInside.set()
+        self.isSomeoneInside = False
+        """Whether a thread is known to run Python or to want to."""
+        self.turnOver = threading.Event()
+        """Set when none is any more; whoever waits for that clears it before."""
         self._lock = threading.Lock()
         self._inside: set[int] = set()
         self._away: dict[int, _Call] = {}
@@ -205,11 +204,6 @@ class Turns:
             self._tell()
 
     def _tell(self) -> None:
-        if bool(self._inside) == self.someoneInside.is_set():
-            return
-        if self._inside:
-            self.nobodyInside.clear()
-            self.someoneInside.set()
-        else:
-            self.someoneInside.clear()
-            self.nobodyInside.set()
+        wasSomeoneInside, self.isSomeoneInside = self.isSomeoneInside, bool(self._inside)
+        if wasSomeoneInside and not self.isSomeoneInside:
+            self.turnOver.set()
