@@ -843,12 +843,13 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._refuse(LiveHandError.of(error))
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
-        self._shownHands, self._shownDisplay = hands, self.getParameterNode().display
+        parameterNode = self.getParameterNode()
+        self._shownHands, self._shownDisplay = hands, parameterNode.display
         for side in tracking.HANDEDNESSES:
             if side in hands or side in self._hands:
                 landmarks = hands[side].cameraMm if side in hands else None
                 self._handNodes(side).update(landmarks, self._shownDisplay)
-                self._showPointer(side, landmarks)
+                self._showPointer(side, landmarks, parameterNode)
 
     def _handNodes(self, side: str) -> scene.HandNodes:
         if side not in self._hands:
@@ -857,8 +858,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             )
         return self._hands[side]
 
-    def _showPointer(self, side: str, landmarks: np.ndarray | None) -> None:
-        parameterNode = self.getParameterNode()
+    def _showPointer(self, side: str, landmarks: np.ndarray | None, parameterNode: LiveHandParameterNode) -> None:
         if landmarks is not None and parameterNode.pointer:
             if side not in self._pointers:
                 self._pointers[side] = scene.PointerNodes(side, parameterNode)

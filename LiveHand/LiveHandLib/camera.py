@@ -194,7 +194,7 @@ class FrameReader(threading.Thread):
         if self._everyFrame and not isinstance(self._source, int):
             while not self._newest.empty() and not self._closing.is_set():
                 self._waitForRoom()
-        elif isinstance(item, Frame):
+        elif isinstance(item, Frame) and not self._newest.empty():
             # Whoever gets it first: the one who wants it, or this thread, because it is not the newest any more.
             with contextlib.suppress(queue.Empty):
                 self._newest.get_nowait()

@@ -202,12 +202,7 @@ class GilLender:
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
         turns.noteLook(self._lastLook)
-        turns.turnOver.clear()
-        if not turns.isSomeoneInside:
-            turns.turnOver.wait(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S)
-        if turns.isSomeoneInside:
-            turns.turnOver.wait(self.TURN_S)
-        if turns.turnOver.is_set() or turns.isSomeoneInside:
+        if turns.awaitTurn(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S, self.TURN_S):
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.

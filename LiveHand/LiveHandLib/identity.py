@@ -113,7 +113,7 @@ class HandIdentity:
 
     def _see(self, side: str, hand: Hand, timestampMs: int, step: float) -> None:
         votes = _sureness(hand) * (step if hand.handedness == side else -step)
-        centre = hand.imagePx.sum(axis=0) / len(hand.imagePx)
+        centre = np.add.reduce(hand.imagePx) / len(hand.imagePx)
         about = (hand.imagePx - centre).ravel()
         size = math.sqrt(about @ about / len(hand.imagePx)) + 1.0
         x, y = centre.tolist()

@@ -52,6 +52,7 @@ _DEPTHS = {
 }  # fmt: skip
 
 _N = 21
+_sum = np.add.reduce  # as numpy's sum(), but without the Python code that this goes through
 _FROM, _TO = np.array(list(_DISTANCES)).T
 _RATIOS, _RATIO_SDS = np.array(list(_DISTANCES.values())).T
 _PARENT, _CHILD = np.array(list(_DEPTHS)).T
@@ -157,7 +158,7 @@ class HandPose:
         shape = 1.0 + _ABOUT_MEAN @ relief
         points = rays * shape[:, None]
         across = points[_FROM] - points[_TO]
-        seen = np.sqrt((across * across).sum(axis=1)) / self._lengthSds
+        seen = np.sqrt(_sum(across * across, axis=1)) / self._lengthSds
         depth = seen @ (self._lengths / self._lengthSds) / max(seen @ seen, 1e-12)
         return min(max(depth, _NEAREST_MM), _FARTHEST_MM) * shape
 
@@ -168,7 +169,7 @@ class HandPose:
         products = rays @ rays.T
         ff, tt, ft = products[_FROM, _FROM], products[_TO, _TO], products[_FROM, _TO]
         # The relief grows with the distance; it is enough to know that as well as the start does.
-        expectedErrors = np.concatenate([self._lengths, relief * (depths.sum() / _N)]) * self._precisions
+        expectedErrors = np.concatenate([self._lengths, relief * (_sum(depths) / _N)]) * self._precisions
         jacobian, precisions = self._jacobian, self._precisions
         distances = len(_FROM)
 
@@ -179,7 +180,7 @@ class HandPose:
             error = np.concatenate([lengths, depths[_CHILD] - depths[_PARENT]]) * precisions - expectedErrors
             weights = 1.0 / (1.0 + (error / _OUTLIER_SDS) ** 2)
             moved = depths - expected
-            cost = moved @ information @ moved - _OUTLIER_SDS**2 * np.log(weights).sum()
+            cost = moved @ information @ moved - _OUTLIER_SDS**2 * _sum(np.log(weights))
             perLength = precisions[:distances] / lengths
             return error, weights, (alongA * perLength, alongB * perLength), cost
 

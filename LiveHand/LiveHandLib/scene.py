@@ -23,17 +23,18 @@ SKELETON_COLORS = {"Left": (0.35, 0.65, 0.95), "Right": (0.95, 0.70, 0.45)}
 class Display(Enum):
     """How the hands are shown."""
 
-    SURFACE = "surface"
-    SKELETON = "skeleton"
-    BOTH = "both"
+    SURFACE = ("Surface",)
+    SKELETON = ("Skeleton",)
+    BOTH = ("Surface", "Skeleton")
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds
+        """The model nodes that belong to it."""
 
     def label(self) -> str:
         """The name for the user."""
-        return {"surface": _("Surface"), "skeleton": _("Skeleton"), "both": _("Surface and skeleton")}[self.value]
-
-    def kinds(self) -> tuple[str, ...]:
-        """The model nodes that belong to it."""
-        return {"surface": ("Surface",), "skeleton": ("Skeleton",), "both": ("Surface", "Skeleton")}[self.value]
+        names = {"SURFACE": _("Surface"), "SKELETON": _("Skeleton"), "BOTH": _("Surface and skeleton")}
+        return names[self.name]
 
 
 class MovedPolyData:
@@ -180,7 +181,7 @@ class HandNodes:
     :param color: the surface's, if it is made, RGB from 0 to 1.
     """
 
-    KINDS = ("Landmarks", *Display.BOTH.kinds())
+    KINDS = ("Landmarks", *Display.BOTH.kinds)
 
     def __init__(self, side: str, nodes, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
         self._side = side
@@ -203,13 +204,13 @@ class HandNodes:
         :param display: which models to show; the others are not moved.
         :raises LiveHandError: ``meshMissing``.
         """
-        shown = ("Landmarks", *display.kinds()) if landmarks is not None else ()
+        shown = ("Landmarks", *display.kinds) if landmarks is not None else ()
         for kind in shown:
             if not self._isReady(kind):
                 self._makeReady(kind)
         if shown:
             slicer.util.updateMarkupsControlPointsFromArray(self._used["Landmarks"], landmarks)
-            for kind in display.kinds():
+            for kind in display.kinds:
                 self._models[kind].update(landmarks)
         # Only when it changes: what the user hides by hand while the hand is seen stays hidden.
         for kind in set(shown) ^ set(self._shown):

@@ -45,7 +45,7 @@ class OneEuro:
             self._velocities = self._velocities + _share(self.SPEED_CUTOFF_HZ, seconds) * (
                 velocities - self._velocities
             )
-            speeds = np.sqrt((self._velocities * self._velocities).sum(axis=1))[:, None]
+            speeds = np.sqrt(np.add.reduce(self._velocities * self._velocities, axis=1))[:, None]
             share = _share(self._slowestHz + self.CUTOFF_HZ_PER_MM_S * speeds, seconds)
             self._smoothed = self._smoothed + share * (points - self._smoothed)
         self._last, self._lastMs = points, timestampMs

@@ -34,6 +34,7 @@ ranges of motion are, and kept as cosines.
 """
 
 _EYE = np.eye(3)
+_sum = np.add.reduce  # as numpy's sum(), but without the Python code that this goes through
 
 _ROWS_AT_ONCE = 1000
 """The skin is a product of two matrices, done in parts of so many rows. OpenBLAS, which numpy brings along, shares a
@@ -74,6 +75,7 @@ class HandSurface:
         joints = self._joints = (self._toJoints @ landmarks).reshape(5, 5, 3)
         bones = np.diff(joints, axis=1)
         self._lengths = np.linalg.norm(bones, axis=2)
+        self._length = self._lengths.sum()
         self._directions = bones / self._lengths[..., None]
         # A bone without a length goes straight on, one that comes straight back bends to the palm's side.
         self._doubt = 1e-3 * (self._directions + np.array([0.0, 0.0, -0.1]))
@@ -101,11 +103,11 @@ class HandSurface:
         :param landmarks: (21, 3) in MediaPipe's order, mm, finite; whatever they are, it stays a hand.
         """
         joints = (self._toJoints @ landmarks).reshape(5, 5, 3)
-        size = _lengths(joints[:, 1:] - joints[:, :-1]).sum() / self._lengths.sum()
+        size = _sum(_lengths(joints[:, 1:] - joints[:, :-1]), axis=None) / self._length
 
         palm = joints[:, :2]
         turn = _bestPlane(palm.reshape(10, 3).T @ self._palmPlane, self._palmAxes) @ self._palmAxes.T
-        fitted = palm.sum(axis=(0, 1)) / 10.0 + size * (self._palm @ turn.T)
+        fitted = _sum(palm, axis=(0, 1)) / 10.0 + size * (self._palm @ turn.T)
         off = palm - fitted
         palm[:] = fitted + off * np.minimum(1.0, size * _PALM_GIVES_MM / (_lengths(off) + 1e-9))[..., None]
 
@@ -183,7 +185,7 @@ def _jointsFromLandmarks(joints: np.ndarray) -> np.ndarray:
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt((vectors * vectors).sum(axis=-1))
+    return np.sqrt(_sum(vectors * vectors, axis=-1))
 
 
 def _bestPlane(covariance: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -196,7 +198,7 @@ def _bestPlane(covariance: np.ndarray, start: np.ndarray) -> np.ndarray:
     :returns: (3, 3) likewise.
     """
     # Shapes without a plane of their own stay as they were, as far as they may.
-    length = math.sqrt((covariance * covariance).sum())
+    length = math.sqrt(_sum(covariance * covariance, axis=None))
     (ax, bx), (ay, by), (az, bz) = (covariance + (1e-6 * length + 1e-12) * start[:, :2]).tolist()
     aa, ab, bb = ax * ax + ay * ay + az * az, ax * bx + ay * by + az * bz, bx * bx + by * by + bz * bz
     area = math.sqrt(max(aa * bb - ab * ab, 0.0))
@@ -219,7 +221,7 @@ def _smallestRotations(start: np.ndarray, end: np.ndarray, leastCosines: np.ndar
     :param leastCosines: (n) of how far to turn at most.
     :returns: (n, 3, 3).
     """
-    along = (start * end).sum(axis=1)
+    along = _sum(start * end, axis=1)
     across = end - along[:, None] * start
     sideways = _lengths(across)
     across /= (sideways + 1e-12)[:, None]

@@ -1,11 +1,9 @@
 """Who of LiveHand's threads wants Python now, and who is away in a long call. Knows only ``threading``."""
 
-import contextlib
 import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 
 class _Habit:
@@ -73,14 +71,42 @@ class _Habit:
         return (self._tick if self._byTheClock and self._usual else begin) + self._usual
 
 
-@dataclass
 class _Call:
-    """A long call under way: when it is due, and when it was last known not to be over; s."""
+    """A long call, to be surrounded with this.
 
-    due: float
-    until: float
-    isOver: Callable[[], bool] | None
-    goingAt: float
+    :ivar due: from when on it is to be looked for, s.
+    :ivar until: until when it is worth waiting for, s.
+    :ivar goingAt: when it was last known not to be over, s.
+    """
+
+    def __init__(self, turns: "Turns", habit: _Habit, isOver: Callable[[], bool] | None) -> None:
+        self.isOver = isOver
+        self._turns, self._habit = turns, habit
+
+    def __enter__(self) -> None:
+        self._begin = self.goingAt = time.perf_counter()
+        self.due, self.until = self._habit.expected(self._begin)
+        self._turns._move(away=self)
+
+    def __exit__(self, *_exception) -> None:
+        self._turns._move(isInside=True)
+        now = time.perf_counter()
+        if not self.isOver:
+            self.goingAt = max(self._begin, self._turns._lookBefore(now))
+        self._habit.note(self._begin, now, now - self.goingAt)
+
+
+class _Wait:
+    """A wait for another thread, to be surrounded with this."""
+
+    def __init__(self, turns: "Turns", event: object) -> None:
+        self._turns, self._event = turns, event
+
+    def __enter__(self) -> None:
+        self._turns._move(waitingFor=self._event)
+
+    def __exit__(self, *_exception) -> None:
+        self._turns._move(isInside=True)
 
 
 class Turns:
@@ -103,8 +129,8 @@ class Turns:
     def __init__(self) -> None:
         self.isSomeoneInside = False
         """Whether a thread is known to run Python or to want to."""
-        self.turnOver = threading.Event()
-        """Set when none is any more; whoever waits for that clears it before."""
+        self._turnOver = threading.Lock()  # free once none is any more; an Event takes ten steps of Python to wait for
+        self._turnOver.acquire()
         self._lock = threading.Lock()
         self._inside: set[int] = set()
         self._away: dict[int, _Call] = {}
@@ -112,8 +138,7 @@ class Turns:
         self._habits: dict[str | int, _Habit] = {}  # by kind, or by thread
         self._looks = 0.0, 0.0  # when the interpreter was lent, the time before last and the last
 
-    @contextlib.contextmanager
-    def away(self, kind: str, byTheClock: bool = False, isOver: Callable[[], bool] | None = None):
+    def away(self, kind: str, byTheClock: bool = False, isOver: Callable[[], bool] | None = None) -> _Call:
         """Surround a long call that leaves Python alone.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
@@ -125,30 +150,14 @@ class Turns:
         habit = self._habits.get(key)
         if habit is None:
             habit = self._habits[key] = _Habit(byTheClock)
-        begin = time.perf_counter()
-        call = _Call(*habit.expected(begin), isOver, begin)
-        self._move(away=call)
-        try:
-            yield
-        finally:
-            self._move(inside=True)
-            now = time.perf_counter()
-            if not isOver:
-                before, last = self._looks
-                call.goingAt = max(begin, last if now - last > self.SOON_S else before)
-            habit.note(begin, now, now - call.goingAt)
+        return _Call(self, habit, isOver)
 
-    @contextlib.contextmanager
-    def waiting(self, event: object):
+    def waiting(self, event: object) -> _Wait:
         """Surround a wait for something that another thread brings about and tells with :meth:`wake`.
 
         :param event: what is waited for: the very queue or event.
         """
-        self._move(waitingFor=event)
-        try:
-            yield
-        finally:
-            self._move(inside=True)
+        return _Wait(self, event)
 
     def wake(self, event: object) -> None:
         """What threads wait for has come about: they want Python from now on."""
@@ -160,7 +169,7 @@ class Turns:
 
     def begin(self) -> None:
         """The calling thread starts."""
-        self._move(inside=True)
+        self._move(isInside=True)
 
     def done(self) -> None:
         """The calling thread ends."""
@@ -174,7 +183,7 @@ class Turns:
             thread is away.
         """
         with self._lock:
-            return min(((call.due, call.until) for call in self._away.values()), default=(math.inf, math.inf))
+            return min([(call.due, call.until) for call in self._away.values()], default=(math.inf, math.inf))
 
     def noteLook(self, now: float) -> None:
         """The interpreter is lent now: who has come back takes it soon, and a call seen to go on is not over."""
@@ -184,18 +193,38 @@ class Turns:
                 if call.isOver and not call.isOver():
                     call.goingAt = now
 
+    def awaitTurn(self, comingS: float, turnS: float) -> bool:
+        """Lend the interpreter: wait until a thread has come back and all have gone again.
+
+        :param comingS: how long to wait for one to come, s.
+        :param turnS: how long to wait for all to be gone, s.
+        :returns: whether one has come.
+        """
+        self._turnOver.acquire(blocking=False)  # from an earlier turn
+        hasCome = self.isSomeoneInside or self._turnOver.acquire(timeout=comingS)
+        if self.isSomeoneInside:
+            self._turnOver.acquire(timeout=turnS)
+            return True
+        # One may have come and gone while this thread had waited long enough, but was waiting for the interpreter.
+        return hasCome or self._turnOver.acquire(blocking=False)
+
     def isAnyoneOut(self) -> bool:
         """Whether a thread has still to come back, or to end."""
         with self._lock:
             return bool(self._inside or self._away)
 
-    def _move(self, inside: bool = False, away: _Call | None = None, waitingFor: object = None) -> None:
+    def _lookBefore(self, now: float) -> float:
+        """The last look that a thread which has the interpreter now would have taken had it been back; s."""
+        before, last = self._looks
+        return last if now - last > self.SOON_S else before
+
+    def _move(self, isInside: bool = False, away: _Call | None = None, waitingFor: object = None) -> None:
         me = threading.get_ident()
         with self._lock:
             self._away.pop(me, None)
             self._waitingFor.pop(me, None)
             self._inside.discard(me)
-            if inside:
+            if isInside:
                 self._inside.add(me)
             elif away is not None:
                 self._away[me] = away
@@ -205,5 +234,5 @@ class Turns:
 
     def _tell(self) -> None:
         wasSomeoneInside, self.isSomeoneInside = self.isSomeoneInside, bool(self._inside)
-        if wasSomeoneInside and not self.isSomeoneInside:
-            self.turnOver.set()
+        if wasSomeoneInside and not self.isSomeoneInside and self._turnOver.locked():
+            self._turnOver.release()
