@@ -22,12 +22,18 @@ there, and a ValueError here.
 In a process with a real PythonQt this file is never imported: its ``qt`` is in ``sys.modules`` already.
 """
 
+import builtins
 import functools
 import threading
 import types
 
-import shiboken6
-from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+_import = builtins.__import__
+
+import shiboken6  # noqa: E402
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets  # noqa: E402
+
+# PySide takes part in every import statement from then on, for its __feature__ switch; PythonQt does not.
+builtins.__import__ = _import
 
 # getattr, not vars(): PySide creates its classes when they are first asked for.
 for _module in (QtCore, QtGui, QtWidgets, QtUiTools):

@@ -8,6 +8,7 @@ As in Slicer, a wrong type or a value that a validator refuses raises, and so do
 import enum
 import pathlib
 import typing
+import weakref
 from typing import Annotated
 
 import ctk
@@ -140,6 +141,7 @@ class _Parameter:
     """The name, type and conditions of a parameter, and how it is kept as a text in the node."""
 
     initial = None
+    isCached = True
     validators = (NotNone(),)
 
     def __init__(self, name, type_, annotations):
@@ -217,6 +219,7 @@ class _ListParameter(_Parameter):
         super().__init__(name, list | tuple, annotations)
         self._elementType = typing.get_args(type_)[0]
         self._length = _makeParameter(f"{name}.len", int)
+        self.isCached = self._element(0).isCached
 
     def _element(self, index):
         return _makeParameter(f"{self.name}.{index}", self._elementType)
@@ -243,6 +246,7 @@ class _ListParameter(_Parameter):
 class _NodeParameter(_Parameter):
     """A node is a reference, which the scene keeps up to date; the empty text only tells that it was set."""
 
+    isCached = False
     validators = ()
 
     def read(self, node):
@@ -444,6 +448,10 @@ class _Wrapper:
         for parameter in self.allParameters.values():
             if not parameter.isIn(parameterNode):
                 parameter.write(parameterNode, parameter.default.value)
+        # As in Slicer, values are kept until the node tells that it was modified.
+        values = self._values = {}
+        tag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: values.clear())
+        weakref.finalize(self, parameterNode.RemoveObserver, tag)
 
     def _parameter(self, name):
         if name not in self.allParameters:
@@ -461,11 +469,18 @@ class _Wrapper:
 
     def getValue(self, name):
         """The parameter's value."""
-        return self._parameter(name).read(self.parameterNode)
+        if name not in self._values:
+            parameter = self._parameter(name)
+            value = parameter.read(self.parameterNode)
+            if not parameter.isCached:
+                return value
+            self._values[name] = value
+        return self._values[name]
 
     def setValue(self, name, value):
         """Set the parameter; raises if the value is not allowed."""
         self._parameter(name).write(self.parameterNode, value)
+        self._values.pop(name, None)  # of which the node may tell later
 
     def connectGui(self, gui):
         """Connect each widget that has the property SlicerParameterName to this parameter, in both directions.
