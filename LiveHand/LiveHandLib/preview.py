@@ -47,4 +47,4 @@ def mirrored(image: np.ndarray, hands: dict[str, Hand], size: tuple[int, int]) -
         cv2.polylines(picture, joints[_BONES], False, COLORS[side], thickness, cv2.LINE_AA, _SHIFT)
         dots = joints[:, None]  # lines without length
         cv2.polylines(picture, dots, True, _JOINTS, 2 * thickness, cv2.LINE_AA, _SHIFT)
-    return cv2.flip(picture, 1)
+    return cv2.flip(picture, 1, picture)
