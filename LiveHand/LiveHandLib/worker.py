@@ -128,7 +128,7 @@ class TrackingWorker(qt.QObject):
     _arrived = qt.Signal(object)  # from the worker's thread; (job, name of a method, arguments)
 
     STATISTICS_EVERY_S = 0.5
-    PICTURE_EVERY_S = 0.06  # a little less than what two pictures of a camera with 30 a second take
+    PICTURE_EVERY_S = 0.09  # a little less than what three pictures of a camera with 30 a second take
 
     def __init__(self) -> None:
         qt.QObject.__init__(self)
