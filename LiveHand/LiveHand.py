@@ -6,6 +6,7 @@ from collections import deque
 from pathlib import Path
 from statistics import median
 from typing import Annotated
+from urllib.parse import quote
 
 import numpy as np
 import qt
@@ -31,6 +32,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 
 from LiveHandLib import (
+    devices,
     geometry,
     intrinsics,
     motion,
@@ -46,8 +48,8 @@ from LiveHandLib import (
 from LiveHandLib.board import Board
 from LiveHandLib.calibration import Calibration
 from LiveHandLib.calibrationpanel import CalibrationPanel
-from LiveHandLib.camera import Camera
 from LiveHandLib.cameraslice import CameraSlice
+from LiveHandLib.devices import Camera
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
 from LiveHandLib.messages import hintSentence, sentence
@@ -121,7 +123,8 @@ class LiveHandParameterNode:
     """
     What the user chose and the nodes that show it, kept with the scene.
 
-    source - Where the pictures come from: "camera:<index>:<name>", the path of a video or picture file, or nothing.
+    source - Where the frames come from: a camera (see devices.sourceOf), the path of a video or image file, or nothing.
+    resolution - Size that a camera's frames shall have, such as "1280x720"; as the camera has it if empty.
     numberOfHands - How many hands to look for.
     mirrored - The source shows what is before it as a mirror does.
     showInSliceView - Show the camera's picture in the red slice view.
@@ -147,6 +150,7 @@ class LiveHandParameterNode:
     """
 
     source: str = ""
+    resolution: str = ""
     numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
     mirrored: bool = False
     showInSliceView: bool = False
@@ -195,6 +199,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._cameras: tuple[Camera, ...] = ()
         self._cameraFinder = None
+        self._pointerFilter = None
         self._motionPanel = None
         self._resolution: tuple[int, int] | None = None  # of the pictures, as far as the panel knows
 
@@ -212,6 +217,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._cameraFinder.found.connect(self.onCamerasFound)
         self.logic.worker.stateChanged.connect(self.onStateChanged)
         self.logic.worker.failed.connect(self.onFailed)
+        self.logic.worker.waiting.connect(self.onWaiting)
         self.logic.worker.ended.connect(self.onEnded)
         self.logic.worker.statistics.connect(self.onStatistics)
         self.logic.worker.picture.connect(self.onPicture)
@@ -227,6 +233,9 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.installButton.connect("clicked(bool)", self.onInstallButton)
         self.ui.refreshButton.connect("clicked(bool)", self.onRefreshButton)
         self.ui.sourceComboBox.connect("activated(int)", self.onSourceActivated)
+        self.ui.resolutionComboBox.connect("activated(int)", self.onResolutionActivated)
+        self._pointerFilter = _PointerFilter(self._findCameras)
+        self.ui.sourceComboBox.installEventFilter(self._pointerFilter)
         self.ui.liveCheckBox.connect("toggled(bool)", self.onLiveToggled)
         self.ui.previewCollapsibleButton.connect("contentsCollapsed(bool)", self.onPreviewCollapsed)
         self.ui.centerViewButton.connect("clicked(bool)", self.onCenterViewButton)
@@ -247,6 +256,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.app.disconnect("aboutToQuit()", self.cleanup)
         self.setParameterNode(None)
         self.removeObservers()
+        if self._pointerFilter:
+            self.ui.sourceComboBox.removeEventFilter(self._pointerFilter)
         for part in (self._cameraFinder, self._motionPanel, self.logic):
             if part:  # not all are there when setup has failed half-way
                 part.close()
@@ -321,8 +332,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.ui.liveCheckBox.enabled = not missing
         self._calibrationPanel.update()
-        if not missing:
-            self._cameraFinder.find()
+        self._findCameras()
 
     def onInstallButton(self) -> None:
         """Install the missing packages, asked first."""
@@ -337,7 +347,11 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onRefreshButton(self) -> None:
         """Look for cameras again."""
-        self._cameraFinder.find()
+        self._findCameras()
+
+    def _findCameras(self) -> None:
+        if self.ui.liveCheckBox.enabled:  # all packages are there
+            self._cameraFinder.find()
 
     def onCamerasFound(self, cameras: tuple[Camera, ...]) -> None:
         """Offer them, and choose the one that was used last, or the first, if nothing is chosen yet."""
@@ -350,17 +364,36 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.updateSources()
 
     def updateSources(self) -> None:
-        """Fill the drop-down: cameras, the chosen file or absent camera, the sample clip, and opening a file."""
-        entries = [(camera.name, sourceOfCamera(camera)) for camera in self._cameras]
-        entries.append((_("Sample clip"), str(resourcePath(SAMPLE_CLIP))))
+        """Fill the drop-downs: cameras, the chosen file or absent camera, the sample clip, and opening a file."""
         chosen = self._parameterNode.source
+        sought, connected = devices.cameraOf(chosen), None
+        if sought and not devices.isNumber(sought):
+            with contextlib.suppress(LiveHandError):
+                connected = devices.find(sought, self._cameras)
+        # The chosen one keeps what it was chosen by: its calibrations are kept under that.
+        entries = [
+            (camera.name, chosen if camera == connected else devices.sourceOf(camera)) for camera in self._cameras
+        ]
+        entries.append((_("Sample clip"), str(resourcePath(SAMPLE_CLIP))))
         if not chosen:
             entries.insert(0, (_("Choose a camera"), ""))
         elif chosen not in [source for _name, source in entries]:
-            index, name = cameraOfSource(chosen)
-            entries.append((Path(chosen).name if index is None else _("{name} (not found)").format(name=name), chosen))
+            entries.append((_("{name} (not found)").format(name=sought.name) if sought else Path(chosen).name, chosen))
         entries.append((_("Open a video or picture file..."), None))
         self._fillComboBox(self.ui.sourceComboBox, entries, chosen)
+        self._updateResolutions(sought, connected)
+
+    def _updateResolutions(self, sought: Camera | None, connected: Camera | None) -> None:
+        """Offer what the chosen camera has, and what was chosen if it does not list that."""
+        resolution = self._parameterNode.resolution
+        resolution = devices.resolutionOf(devices.sizeOf(resolution))
+        sizes = devices.sizesOf(connected.modes if connected else ())
+        entries = [(_("As the camera has it"), "")]
+        entries += [("{} × {}".format(*size), devices.resolutionOf(size)) for size in sizes]
+        if resolution not in [data for _text, data in entries]:
+            entries.append((resolution.replace("x", " × "), resolution))
+        self._fillComboBox(self.ui.resolutionComboBox, entries, resolution)
+        self.ui.resolutionComboBox.enabled = sought is not None
 
     @staticmethod
     def _fillComboBox(box, entries: list[tuple[str, str | None]], chosen: str) -> None:
@@ -370,6 +403,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             for text, data in entries:
                 box.addItem(text, data)
         box.setCurrentIndex([data for _text, data in entries].index(chosen))
+
+    def onResolutionActivated(self, index: int) -> None:
+        """Called when the user chooses the size of the camera's frames."""
+        self.logic.setResolution(devices.sizeOf(self.ui.resolutionComboBox.itemData(index)))
 
     def onSourceActivated(self, index: int) -> None:
         """Called when the user chooses an entry of the drop-down."""
@@ -452,6 +489,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.showMessage("")
         if state in (worker.STARTING, worker.OFF) and not self._isEnded:
             self.ui.hintLabel.setText("")
+            self.ui.modeLabel.setText("")
             self.ui.previewLabel.clear()
 
     def onFailed(self, error: LiveHandError) -> None:
@@ -460,6 +498,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showMessage(sentence(error), isError=True)
         if self.logic.worker.state in (worker.OFF, worker.STOPPING):
             self.onStateChanged(self.logic.worker.state)  # Live was ticked, and refused
+
+    def onWaiting(self, reason: str) -> None:
+        """Tell the user what the camera waits for."""
+        if reason == "permission":
+            self.showMessage(_("The system asks whether Slicer may use the camera: answer its question to go on."))
+        elif reason == "opening":
+            self.showMessage(_("Still opening the camera: some take a minute. Untick Live to give up."))
 
     def onEnded(self) -> None:
         """Tell the user that a file is over."""
@@ -474,6 +519,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if resolution != self._resolution:
             self._resolution = resolution
             self._calibrationPanel.update()  # which tells of the calibration for that resolution
+        self.ui.modeLabel.setText(
+            _("{width} × {height}, {rate:.0f} frames/s").format(
+                width=resolution[0], height=resolution[1], rate=statistics.sourceRate
+            )
+            if resolution and statistics.sourceRate and isinstance(self.logic.source(), Camera)
+            else ""
+        )
         self.ui.hintLabel.setText(hintSentence(statistics.hint))
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}
@@ -516,6 +568,19 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.util.resetThreeDViews()
 
 
+class _PointerFilter(qt.QObject):
+    """Calls back when the pointer comes to a widget or the keyboard does, so shortly before its list is opened."""
+
+    def __init__(self, callback) -> None:
+        qt.QObject.__init__(self)
+        self._callback = callback
+
+    def eventFilter(self, _watched, event) -> bool:
+        if event.type() in (qt.QEvent.Enter, qt.QEvent.FocusIn):
+            self._callback()
+        return False
+
+
 #
 # LiveHandLogic
 #
@@ -529,19 +594,6 @@ def resourcePath(name: str) -> Path:
     here = Path(__file__).resolve().parent
     installed = here / "Resources" / name
     return installed if installed.exists() else here.parent / "Resources" / name
-
-
-def sourceOfCamera(camera: Camera) -> str:
-    """How a camera is written in the parameter node."""
-    return f"camera:{camera.index}:{camera.name}"
-
-
-def cameraOfSource(source: str) -> tuple[int | None, str]:
-    """Index and name of the camera that a parameter node's source names; (None, "") if it names a file."""
-    parts = source.split(":", 2)
-    if parts[0] == "camera" and len(parts) == 3 and parts[1].isdigit():
-        return int(parts[1]), parts[2]
-    return None, ""
 
 
 class LiveHandLogic(ScriptedLoadableModuleLogic):
@@ -646,7 +698,36 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """
         if isinstance(source, int):
             source = Camera(source, f"#{source}")
-        self.getParameterNode().source = sourceOfCamera(source) if isinstance(source, Camera) else str(source)
+        parameterNode = self.getParameterNode()
+        with slicer.util.NodeModify(parameterNode):
+            parameterNode.source = devices.sourceOf(source) if isinstance(source, Camera) else str(source)
+            if isinstance(source, Camera):
+                parameterNode.resolution = self._rememberedResolution(source)
+
+    def setResolution(self, size: tuple[int, int] | None) -> None:
+        """Choose the size of the camera's frames, and remember it for this camera.
+
+        :param size: width and height, px; None for what the camera has. The camera may have another one than asked for.
+        """
+        source, resolution = self.source(), devices.resolutionOf(size)
+        if isinstance(source, Camera):
+            slicer.app.userSettings().setValue(self._resolutionKey(source), resolution)
+        self.getParameterNode().resolution = resolution
+
+    def _rememberedResolution(self, camera: Camera) -> str:
+        """The one chosen last for the camera, or else that of its newest calibration, or the default."""
+        calibrations = self.calibrations()
+        size = calibrations[0].imageSize if calibrations else devices.DEFAULT_SIZE
+        return str(slicer.app.userSettings().value(self._resolutionKey(camera), devices.resolutionOf(size)))
+
+    @staticmethod
+    def _resolutionKey(camera: Camera) -> str:
+        return f"LiveHand/Resolution/{quote(camera.name, safe='')}"
+
+    def source(self) -> Camera | str:
+        """What the parameter node names as the source: a camera, as it was chosen, or the path of a file."""
+        source = self.getParameterNode().source
+        return devices.cameraOf(source) or source
 
     def setModel(self, path: str | Path) -> None:
         """Choose another hand landmarker bundle, and remember what it is like.
@@ -696,9 +777,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         elif version := self.unagreedMediapipe():
             self._refuse(LiveHandError("consentNeeded", version=version))
         else:
-            _index, name = cameraOfSource(self.getParameterNode().source)
-            if name:
-                slicer.app.userSettings().setValue("LiveHand/camera", name)
+            if isinstance(settings.source, Camera):
+                slicer.app.userSettings().setValue("LiveHand/camera", settings.source.name)
             self._settings = settings
             for side in tracking.HANDEDNESSES:
                 if getattr(self.getParameterNode(), f"{side.lower()}Landmarks"):
@@ -741,20 +821,26 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     # Calibration
 
     def cameraName(self) -> str:
-        """The name under which the source's calibrations are kept: the camera's, or the file's; empty if none.
+        """The source's name for people: the camera's, or the file's; empty if there is none."""
+        source = self.source()
+        return source.name if isinstance(source, Camera) else Path(source).name
 
-        A camera whose pictures are turned round is another one: its principal point lies on the other side.
+    def _calibrationNames(self) -> tuple[str, ...]:
+        """The names under which the source's calibrations are kept, see :func:`devices.calibrationNames`.
+
+        A camera that mirrors is another one: its principal point lies on the other side.
         """
-        parameterNode = self.getParameterNode()
-        index, name = cameraOfSource(parameterNode.source)
-        name = Path(parameterNode.source).name if index is None else name
-        return f"{name} (mirrored)" if name and parameterNode.mirrored else name
+        source = self.source()
+        names = devices.calibrationNames(source) if isinstance(source, Camera) else (Path(source).name,)
+        suffix = " (mirrored)" if self.getParameterNode().mirrored else ""
+        return tuple(name + suffix for name in names if name)
 
     def calibrations(self) -> tuple[Intrinsics, ...]:
         """The calibrations of the source's camera, one for each resolution; none where they cannot be read."""
         self.calibrationFailure = None
         try:
-            return self._calibrationFolder.load(self.cameraName())
+            kept = (self._calibrationFolder.load(name) for name in self._calibrationNames())
+            return next(filter(None, kept), ())
         except LiveHandError as error:
             self.calibrationFailure = error
             return ()
@@ -767,8 +853,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         :returns: a calibration, or a guess from the field of view; None where no size is known.
         """
         calibrations = self.calibrations()
-        if imageSize is None and self.frame and self._settings and self._settings.source == self._source():
+        source = self.source()
+        if imageSize is None and self.frame and self._settings and self._settings.source == source:
             imageSize = self.frame.imageSize
+        if imageSize is None and isinstance(source, Camera):
+            imageSize = devices.sizeOf(self.getParameterNode().resolution)
         if imageSize is None:
             return calibrations[0] if calibrations else None
         return intrinsics.choose(calibrations, imageSize)
@@ -785,13 +874,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
         :raises LiveHandError: ``calibrationNotSaved`` when that is not possible.
         """
-        self._calibrationFolder.forget(self.cameraName())
+        for name in self._calibrationNames():
+            self._calibrationFolder.forget(name)
         self.followParameterNode()
 
     def _keepCalibration(self, calibration: Intrinsics) -> None:
-        if not self.cameraName():
+        names = self._calibrationNames()
+        if not names:
             raise LiveHandError("noSource")
-        self._calibrationFolder.save(self.cameraName(), calibration)
+        self._calibrationFolder.save(names[0], calibration)
         self.followParameterNode()
 
     def _onCalibrated(self, result: Calibration) -> None:
@@ -944,15 +1035,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self._userValues[name] = value
                 slicer.app.userSettings().setValue(f"LiveHand/{name}", value)
 
-    def _source(self) -> int | str:
-        source = self.getParameterNode().source
-        index, _name = cameraOfSource(source)
-        return source if index is None else index
-
     def _settingsFromParameterNode(self, board: Board | None = None) -> worker.Settings:
         parameterNode = self.getParameterNode()
         return worker.Settings(
-            source=self._source(),
+            source=self.source(),
+            size=devices.sizeOf(parameterNode.resolution),
             modelPath=parameterNode.modelPath or str(resourcePath(tracking.MODEL_FILE_NAME)),
             modelSha256=parameterNode.modelSha256 if parameterNode.modelPath else tracking.MODEL_SHA256,
             numberOfHands=parameterNode.numberOfHands,

@@ -234,9 +234,10 @@ def test_calibration_is_imported_exported_and_forgotten(app, panel, answer, tmp_
 
 
 def test_mirrored_pictures_are_another_cameras(panel):
-    from LiveHandLib.camera import Camera
+    from LiveHandLib.devices import Camera
 
     panel.logic.setSource(Camera(3, "Bench: Camera/2"))
+    panel.logic.setResolution((640, 480))
     panel.logic._keepCalibration(someIntrinsics())
     panel.ui.mirroredCheckBox.setChecked(True)
     assert "Not calibrated" in inUse(panel) and panel.logic.calibrations() == ()

@@ -138,6 +138,9 @@ class FakeCapture:
     def set(self, *_arguments):
         return True
 
+    def get(self, *_arguments):
+        return 0.0
+
     def read(self):
         if self.images:
             return True, self.images.pop()

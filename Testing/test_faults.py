@@ -19,7 +19,7 @@ import pytest
 
 from conftest import MODEL, ROOT, SAMPLE_CLIP, liveHandThreads, settled
 from faults import assertTold, panel, qt, slicer, status
-from LiveHandLib import camera, gil, tracking
+from LiveHandLib import camera, devicequery, devices, gil, tracking
 from test_live import goLive, tracked  # noqa: F401
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
@@ -84,6 +84,9 @@ class Driver:
         def set(self, *_arguments):
             return False
 
+        def get(self, *_arguments):
+            return 0.0
+
         def read(self):
             time.sleep(0.02)
             self.driver.hang.wait()
@@ -132,17 +135,18 @@ def test_camera_gone_at_start(app, widget):
 
 
 @pytest.mark.fault("Camera: held by another program")
-def test_camera_held_by_another_program(app, widget, driver):
+def test_camera_held_by_another_program(app, widget, driver, monkeypatch):
+    monkeypatch.setattr(camera, "WAKING_TIME_S", 1.0)
     driver.pictures = lambda number: (False, None)
-    tickInVain(app, widget, 0, "no other program uses it")
+    tickInVain(app, widget, 0, "has sent no frame")
 
 
 @pytest.mark.fault("Camera: opens but never delivers a picture")
 def test_camera_that_never_delivers(app, widget, driver, monkeypatch):
-    monkeypatch.setattr(camera, "OPENING_TIME_S", 0.3)
+    monkeypatch.setattr(camera, "WAKING_TIME_S", 0.3)
     monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
     driver.hang.clear()
-    tickInVain(app, widget, 0, "has sent no picture")
+    tickInVain(app, widget, 0, "has sent no frame")
 
 
 @pytest.mark.fault("Camera: a picture every 5 s")
@@ -173,7 +177,7 @@ def test_camera_that_comes_back_too_late(app, widget, driver, monkeypatch):
     goLive(app, widget, 0)
     driver.hang.clear()
     settled(app, widget.logic)
-    assertTold(widget, "has sent no picture")
+    assertTold(widget, "has sent no frame")
     assert not driver.areAllReleased
     driver.hang.set()
     app.spin(timeout=1.0)  # in which no Python runs but LiveHand's own
@@ -336,11 +340,11 @@ def test_clip_that_disappears(app, widget, tmp_path, tracked):  # noqa: F811
 @pytest.mark.fault("Camera: the list of cameras changes while the drop-down is open")
 def test_cameras_change_while_the_drop_down_is_open(app, widget):
     widget.logic.setSource(SAMPLE_CLIP)
-    widget.onCamerasFound((camera.Camera(200, "One"), camera.Camera(202, "Two")))
+    widget.onCamerasFound((devices.Camera(200, "One"), devices.Camera(202, "Two")))
     box = widget.ui.sourceComboBox
     box.showPopup()
     app.spin(timeout=0.05)
-    for cameras in ((camera.Camera(202, "Two"),), (), (camera.Camera(204, "Three"), camera.Camera(202, "Two"))):
+    for cameras in ((devices.Camera(202, "Two"),), (), (devices.Camera(204, "Three"), devices.Camera(202, "Two"))):
         widget.onCamerasFound(cameras)
         app.spin(timeout=0.05)
         shown = [box.itemText(index) for index in range(box.count)]
@@ -772,7 +776,7 @@ def test_exception_at_any_step(app, widget, monkeypatch, step):
 
 @pytest.mark.fault("Worker: looking for cameras fails")
 def test_cameras_cannot_be_listed(app, widget, monkeypatch):
-    monkeypatch.setattr(camera, "listCameras", raising)
+    monkeypatch.setattr(devicequery, "listCameras", raising)
     widget.ui.refreshButton.click()
     settled(app, widget.logic)
     assert "Sample clip" in [widget.ui.sourceComboBox.itemText(i) for i in range(widget.ui.sourceComboBox.count)]

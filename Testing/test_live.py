@@ -527,14 +527,14 @@ def entries(widget) -> list[str]:
 def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monkeypatch, shared):
     import qt
 
-    from LiveHandLib.camera import Camera
+    from LiveHandLib.devices import Camera
 
     settled(app, widget.logic)
     widget.logic.getParameterNode().source = ""
     widget.onCamerasFound((Camera(200, "Bench Camera"), Camera(202, "Second Camera")))
     assert entries(widget)[:2] == ["Bench Camera", "Second Camera"]
     assert widget.ui.sourceComboBox.currentText == "Bench Camera", "the first one is chosen"
-    assert widget.logic._settingsFromParameterNode().source == 200
+    assert widget.logic.source() == Camera(200, "Bench Camera")
 
     photo = str(shared / "photos" / "one_hand_1.jpg")
     monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: photo)
@@ -552,7 +552,7 @@ def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monke
 def test_camera_that_was_used_last_is_chosen_first(app, widget):
     import slicer
 
-    from LiveHandLib.camera import Camera
+    from LiveHandLib.devices import Camera
 
     cameras = Camera(200, "Bench Camera"), Camera(202, "Second Camera")
     widget.logic.setSource(cameras[1])

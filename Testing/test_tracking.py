@@ -156,7 +156,8 @@ def runPython(code: str, **environment) -> str:
 
 def test_importing_leaves_the_environment_as_it_was():
     names = (*tracking._VARIABLES_SET_BY_CV2, *tracking._VARIABLES_READ_BY_CV2)
-    code = "import os\nbefore = dict(os.environ)\n"
+    kept = tracking._VARIABLES_READ_LATER
+    code = f"import os\nos.environ |= {kept}\nbefore = dict(os.environ)\n"
     code += "tracking.importPackages()\nimport cv2\nprint(before == dict(os.environ))"
     assert runPython(code, **dict.fromkeys(names, "1")) == "True"
     cleared = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in names)
@@ -164,6 +165,14 @@ def test_importing_leaves_the_environment_as_it_was():
     if sys.platform == "linux":
         # The ground of the test above: OpenCV alone does change them.
         assert runPython(cleared + code.replace("tracking.importPackages()", "import cv2")) == "False"
+
+
+def test_what_the_camera_backends_read_later_stays_set_unless_the_user_set_it():
+    code = "import os\ntracking.importPackages('opencv-python')\n"
+    code += "print(*(os.environ[name] for name in tracking._VARIABLES_READ_LATER))"
+    cleared = "import os\n" + "".join(f"os.environ.pop({name!r}, None)\n" for name in tracking._VARIABLES_READ_LATER)
+    assert runPython(cleared + code) == "1 0 1"
+    assert runPython(code, OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT="7").startswith("7 ")
 
 
 def test_opencv_is_told_not_to_look_for_work_in_vain(tmp_path):

@@ -4,6 +4,7 @@ Importing OpenCV is left to :func:`tracking.importPackages`, which the worker ca
 """
 
 import contextlib
+import math
 import queue
 import threading
 import time
@@ -13,48 +14,36 @@ from pathlib import Path
 
 import numpy as np
 
+from . import devicequery, devices
+from .devices import Camera
 from .errors import LiveHandError
 from .intrinsics import SIDES_PX
 from .turns import Turns
 
-OPENING_TIME_S = 15.0
-"""How long a camera may take for its first picture; some webcams on Windows need ten seconds."""
+OPENING_TIME_S = 150.0
+"""How long opening a camera may take. Some webcams on Windows need minutes (opencv issue 17687)."""
+
+STILL_OPENING_S = 4.0
+"""After how long the user is told that the camera is still being opened."""
+
+WAKING_TIME_S = 15.0
+"""How long an open camera may take for its first frame, whether its reads wait or fail meanwhile."""
 
 SILENCE_TIME_S = 15.0
-"""How long a camera may go without a picture before it counts as lost; longer than a slow camera or a hiccup. What
+"""How long a camera may go without a frame before it counts as lost; longer than a slow camera or a hiccup. What
 counts is the time in which it was waited for: while Slicer computes, nobody hears the camera."""
+
+_SLOW_READ_S = 0.5
+"""A read that fails after this long has waited for a frame; one that fails at once was refused."""
 
 RELEASE_TIME_S = 2.0
 """How long closing waits for a reading call to come back before it is left to itself."""
 
 
-@dataclass(frozen=True)
-class Camera:
-    """A camera of this computer.
+_PERMISSION, _OPENING, _WAKING, _DELIVERING = "permission", "opening", "waking", "delivering"
 
-    :ivar index: what ``cv2.VideoCapture`` wants, the backend included.
-    :ivar name: the device's name, for people.
-    """
-
-    index: int
-    name: str
-
-
-def listCameras() -> list[Camera]:
-    """The cameras of this computer, by name, each once.
-
-    To be called off the GUI thread: asking the operating system may take a while.
-    """
-    import cv2
-    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
-
-    # One backend only, the first that this OpenCV has: every backend lists the same cameras once more.
-    compiledIn = set(cv2.videoio_registry.getCameraBackends())
-    for backend in supported_backends:
-        if backend in compiledIn:
-            cameras = sorted(enumerate_cameras(backend), key=lambda camera: camera.index)
-            return [Camera(camera.index + backend, camera.name or f"#{camera.index}") for camera in cameras]
-    return []
+_holders: "dict[int, FrameReader]" = {}
+"""By index, the reader that opens a camera or has it: one that was closed may not have come back from its driver."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +86,9 @@ class FrameReader(threading.Thread):
     when the camera's driver never returns from a call. It is a plain Python daemon thread for the same reason:
     a driver that hangs must not keep Slicer from quitting.
 
-    :param source: camera index or path of a video or picture file.
+    :param source: a camera, or the path of a video or image file. A number is a camera, too; see
+        :func:`devices.numbered`.
+    :param size: width and height that a camera's frames shall have, px; as the camera has it if not given.
     :param everyFrame: deliver every picture of a file, as fast as they are taken, instead of playing the file
         at its own pace and dropping what is not taken in time. Cameras always drop.
     :param mirrored: the source shows what is before it as a mirror does: turn its pictures round. Everything after
@@ -107,14 +98,17 @@ class FrameReader(threading.Thread):
 
     def __init__(
         self,
-        source: int | str,
+        source: Camera | int | str,
         everyFrame: bool = False,
         mirrored: bool = False,
         turns: Turns | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(name="LiveHand reader", daemon=True)
         self.framesDropped = 0
-        self._source = source
+        self._source = Camera(source, f"#{source}") if isinstance(source, int) else source
+        self._isCamera = isinstance(self._source, Camera)
+        self._size = size
         self._everyFrame = everyFrame
         self._mirrored = mirrored
         self._turns = turns or Turns()
@@ -124,7 +118,7 @@ class FrameReader(threading.Thread):
         self._newest: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a picture was taken
         self._silentForS = 0.0
-        self._hasDelivered = False
+        self._phase = self._silentPhase = _OPENING
 
     # Called by whoever wants the pictures
 
@@ -140,8 +134,7 @@ class FrameReader(threading.Thread):
             with self._turns.waiting(self._newest):
                 item = self._newest.get(timeout=timeout)
         except queue.Empty:
-            self._silentForS += timeout
-            self._checkSilence()
+            self._checkSilence(timeout)
             return None
         self._silentForS = 0.0
         if isinstance(item, Exception):
@@ -155,11 +148,26 @@ class FrameReader(threading.Thread):
             self._tell(self._room, None)
         return item
 
-    def _checkSilence(self) -> None:
-        if isinstance(self._source, int):
-            allowed = SILENCE_TIME_S if self._hasDelivered else OPENING_TIME_S
-            if self._silentForS > allowed:
-                raise LiveHandError("cameraSilent", seconds=f"{allowed:.0f}")
+    @property
+    def waitingFor(self) -> str:
+        """What a camera waits for that takes long, before its first frame: ``"permission"``, which the user has been
+        asked for, ``"opening"``, or an empty string."""
+        if self._phase == _OPENING:
+            return "opening" if self._silentForS > STILL_OPENING_S else ""
+        return "permission" if self._phase == _PERMISSION else ""
+
+    def _checkSilence(self, timeout: float) -> None:
+        if self._phase != self._silentPhase:
+            self._silentPhase, self._silentForS = self._phase, 0.0
+        self._silentForS += timeout
+        allowed = self._silenceAllowed()
+        # While reads return, if only to say that there is no frame, the reading thread knows better why.
+        if self._isCamera and self._silentForS > allowed * (1.0 if self._phase == _OPENING else 1.2):
+            raise LiveHandError("cameraSilent", seconds=f"{allowed:.0f}")
+
+    def _silenceAllowed(self) -> float:
+        allowed = {_OPENING: OPENING_TIME_S, _WAKING: WAKING_TIME_S, _DELIVERING: SILENCE_TIME_S}
+        return allowed.get(self._phase, math.inf)
 
     def close(self) -> bool:
         """Release the source.
@@ -178,7 +186,7 @@ class FrameReader(threading.Thread):
         """Read until the source ends or :meth:`close` is called."""
         self._turns.begin()
         try:
-            frames = self._cameraFrames() if isinstance(self._source, int) else self._fileFrames(self._source)
+            frames = self._cameraFrames() if self._isCamera else self._fileFrames(self._source)
             with contextlib.closing(frames):
                 for frame in frames:
                     self._put(frame)
@@ -191,7 +199,7 @@ class FrameReader(threading.Thread):
             self._turns.done()
 
     def _put(self, item: Frame | Exception) -> None:
-        if self._everyFrame and not isinstance(self._source, int):
+        if self._everyFrame and not self._isCamera:
             while not self._newest.empty() and not self._closing.is_set():
                 self._waitForRoom()
         elif isinstance(item, Frame) and not self._newest.empty():
@@ -199,7 +207,6 @@ class FrameReader(threading.Thread):
             with contextlib.suppress(queue.Empty):
                 self._newest.get_nowait()
                 self.framesDropped += 1
-        self._hasDelivered = True
         self._tell(self._newest, item)
 
     def _waitForRoom(self) -> None:
@@ -219,30 +226,92 @@ class FrameReader(threading.Thread):
         return Frame(image, number, timestampMs, availableAt)
 
     def _cameraFrames(self) -> Iterator[Frame]:
-        import cv2
+        devicequery.awaitPermission(self._closing.is_set, self._onAsked, self._pause)
+        self._phase = _OPENING
+        camera = devicequery.find(self._source)
+        earlier = _holders.get(camera.index)
+        while earlier and earlier.is_alive() and earlier._closing.is_set() and not self._closing.is_set():
+            self._pause(0.1)  # opened a second time while the first is under way, some drivers never come back
+        if self._closing.is_set():
+            return
+        _holders[camera.index] = self
+        try:
+            with self._opened(camera.index) as capture:
+                yield from self._framesOf(capture, camera)
+        finally:
+            if _holders.get(camera.index) is self:
+                del _holders[camera.index]
 
-        with self._opened(self._source) as capture:
-            if not capture.isOpened():
-                raise LiveHandError("cameraNotFound")
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # where a driver heeds it, one old picture less
-            start = time.perf_counter()
-            number = failures = 0
-            while not self._closing.is_set():
-                with self._turns.away("camera", byTheClock=True):
-                    delivered, image = capture.read()
-                if not delivered:
-                    # Drivers fail a read now and then; an unplugged camera fails every one of them at once.
-                    failures += 1
-                    if failures > 10 or not capture.isOpened():
-                        # A camera that another program has can be opened as a rule, but gives no picture.
-                        raise LiveHandError("cameraLost" if number else "cameraNotFound")
-                    with self._turns.away("pause"):
-                        self._closing.wait(0.05)
-                    continue
-                failures = 0
-                now = time.perf_counter()
+    def _onAsked(self) -> None:
+        self._phase = _PERMISSION
+
+    def _pause(self, seconds: float) -> None:
+        with self._turns.away("pause"):
+            self._closing.wait(seconds)
+
+    def _framesOf(self, capture, camera: Camera) -> Iterator[Frame]:
+        if not capture.isOpened():
+            raise devicequery.refusal(camera.index)
+        hasFile = not devicequery.isGone(camera.index)
+        self._setMode(capture, camera)
+        self._phase = _WAKING
+        start = time.perf_counter()
+        number = failures = 0
+        silentS = 0.0
+        while not self._closing.is_set():
+            before = time.perf_counter()
+            with self._turns.away("camera", byTheClock=True):
+                delivered, image = capture.read()
+            now = time.perf_counter()
+            if delivered:
+                failures, silentS = 0, 0.0
                 yield self._frame(image, number, round((now - start) * 1000), now)
                 number += 1
+                self._phase = _DELIVERING
+                continue
+            # Drivers fail a read now and then, a camera that wakes up fails them for seconds, and one without a frame
+            # fails a read when it has waited for long. An unplugged one fails every read at once.
+            readS = now - before
+            if readS < _SLOW_READ_S:
+                failures += 1
+                isKnownThere = hasFile and not devicequery.isGone(camera.index)
+                if (hasFile and not isKnownThere) or (number and failures > 10 and not isKnownThere):
+                    raise LiveHandError("cameraLost" if number else "cameraNotFound")
+                self._pause(0.05)
+                readS += 0.05
+            silentS += min(readS, 2.0)  # what is longer was spent by whoever kept the interpreter
+            if silentS > self._silenceAllowed():
+                capture.release()
+                raise self._silence(camera)
+
+    def _silence(self, camera: Camera) -> LiveHandError:
+        # A camera that another program has can be opened as a rule, but delivers no frame.
+        refusal = devicequery.refusal(camera.index)
+        if refusal.reason != "cameraNotFound":
+            return refusal
+        return LiveHandError("cameraSilent", seconds=f"{self._silenceAllowed():.0f}")
+
+    def _setMode(self, capture, camera: Camera) -> None:
+        """Ask the camera for frames of the size, and in the format in which it has enough of them."""
+        import cv2
+
+        def ask(**values: float) -> None:
+            for name, value in values.items():
+                with self._turns.away("set"):
+                    capture.set(getattr(cv2, f"CAP_PROP_{name}"), value)
+
+        # With one buffer, a driver has none to fill while the last frame is decoded, and drops the next.
+        ask(BUFFERSIZE=2)
+        sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
+        size = self._size or tuple(int(capture.get(side)) for side in sides)
+        mode = {"FRAME_WIDTH": size[0], "FRAME_HEIGHT": size[1], "FPS": devices.RATE}
+        fourcc = devices.fourccFor(camera, size)
+        if fourcc:
+            ask(FOURCC=cv2.VideoWriter.fourcc(*fourcc))
+        if fourcc or self._size:
+            ask(**mode)
+        if not fourcc and devices.isSlow(capture.get(cv2.CAP_PROP_FPS)):
+            ask(FOURCC=cv2.VideoWriter.fourcc(*"MJPG"), **mode)
 
     def _fileFrames(self, path: str) -> Iterator[Frame]:
         import cv2

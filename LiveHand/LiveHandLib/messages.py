@@ -38,8 +38,38 @@ def sentence(error: LiveHandError) -> str:
             "The camera cannot be opened: check that it is plugged in, that no other program uses it and that "
             "Slicer may use the camera, then tick Live again."
         ),
+        "cameraAbsent": _(
+            "The camera {name} is not connected: plug it in, or choose another one, then tick Live again."
+        ),
+        "cameraAmbiguous": _(
+            "Several cameras of the name {name} are connected, and it is not known which of them was meant: "
+            "choose one, then tick Live again."
+        ),
+        "cameraBusy": _("The camera is used by another program: close that program, then tick Live again."),
+        "cameraBusyWith": _("The camera is used by {program}: close that program, then tick Live again."),
+        "cameraNotPermitted": _(
+            "The user {user} may not open the camera {device}: run 'sudo usermod -aG video {user}' in a terminal, "
+            "log out and in again, then tick Live."
+        ),
+        "cameraDeniedByWindows": _(
+            "Windows does not let desktop apps use the camera: allow it in Settings > Privacy & security > Camera, "
+            "then tick Live again."
+        ),
+        "cameraDenied": _(
+            "macOS does not let Slicer use the camera: allow it in System Settings > Privacy & Security > Camera "
+            "for Slicer, or for the terminal that Slicer was started from, then restart Slicer."
+        ),
+        "cameraRestricted": _(
+            "The camera is turned off for this user of the Mac, by its administrator or by Screen Time: "
+            "have it turned on, then tick Live again."
+        ),
+        "cameraNotDescribed": _(
+            "This Slicer cannot ask macOS for the camera, and macOS would end it if it did: save your work, "
+            "quit Slicer, start it from the program Terminal by typing /Applications/Slicer.app/Contents/MacOS/Slicer "
+            "and tick Live there."
+        ),
         "cameraSilent": _(
-            "The camera has sent no picture for {seconds} seconds: "
+            "The camera has sent no frame for {seconds} seconds: "
             "unplug it and plug it in again, or choose another one, then tick Live again."
         ),
         "cameraLost": _("The camera stopped sending pictures: check its cable, then tick Live again."),

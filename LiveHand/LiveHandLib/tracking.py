@@ -80,6 +80,15 @@ class Hand:
 
 
 _VARIABLES_SET_BY_CV2 = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH")
+_VARIABLES_READ_LATER = {
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",
+    "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",
+    "OPENCV_AVFOUNDATION_SKIP_AUTH": "1",
+}
+"""What OpenCV's camera backends read when they are first used, so they stay set. On Linux a read waits 10 s for a
+frame, and the camera cannot be given back meanwhile; 1 s is enough. On Windows some cameras take 20 s to minutes to
+open with Media Foundation's hardware transforms (opencv issue 17687). On macOS the permission is asked for by
+``devicequery``: OpenCV does not wait for the answer."""
 _VARIABLES_READ_BY_CV2 = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0"}
 """On Linux the threads that OpenCV shares its work with look for more of it 2000 times before they go to sleep (its
 ``core/src/parallel_impl.cpp``): to change the colours of 30 pictures a second costs more time in looking than in work,
@@ -91,7 +100,7 @@ def _environmentKept():
     # opencv-python on Linux points some variables at the Qt it bundles. Programs that Slicer starts later (CLI modules,
     # pip, Qt Designer) would inherit them and fail to start.
     before = {name: os.environ.get(name) for name in (*_VARIABLES_SET_BY_CV2, *_VARIABLES_READ_BY_CV2)}
-    for name, value in _VARIABLES_READ_BY_CV2.items():
+    for name, value in (_VARIABLES_READ_BY_CV2 | _VARIABLES_READ_LATER).items():
         os.environ.setdefault(name, value)
     try:
         yield

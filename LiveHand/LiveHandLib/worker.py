@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import qt
 
-from . import calibration, camera, hints, preview, tracking
+from . import calibration, camera, devicequery, hints, preview, tracking
 from .board import Board
+from .devices import Camera
 from .errors import LiveHandError
 from .gil import keepOffOneCore, lender
 from .placing import HandPlacer, Measures, TrackedHand
@@ -21,7 +22,8 @@ OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 class Settings:
     """What to track.
 
-    :ivar source: camera index or path of a video or picture file.
+    :ivar source: a camera, or the path of a video or image file.
+    :ivar size: width and height that a camera's frames shall have, px; None as the camera has it.
     :ivar modelPath: the hand landmarker bundle.
     :ivar modelSha256: its SHA-256 in hexadecimal.
     :ivar numberOfHands: 1 or 2.
@@ -31,12 +33,13 @@ class Settings:
     :ivar board: look for views of this board instead of hands, and calibrate the camera from them.
     """
 
-    source: int | str
+    source: Camera | str
     modelPath: str
     modelSha256: str = tracking.MODEL_SHA256
     numberOfHands: int = 1
     everyFrame: bool = False
     mirrored: bool = False
+    size: tuple[int, int] | None = None
     measures: Measures = field(default_factory=Measures)
     board: Board | None = None
 
@@ -67,6 +70,7 @@ class Statistics:
     :ivar framesTracked: pictures in which a hand, or the board, was found.
     :ivar framesDropped: pictures passed over because a newer one was there.
     :ivar framesPerSecond: pictures looked at a second, over about the last second.
+    :ivar sourceRate: frames per second that the source has delivered since the last report.
     :ivar hint: what the user could do better, from the last picture; see :func:`hints.hint`.
     """
 
@@ -74,6 +78,7 @@ class Statistics:
     framesTracked: int = 0
     framesDropped: int = 0
     framesPerSecond: float = 0.0
+    sourceRate: float = 0.0
     hint: str = ""
 
 
@@ -107,6 +112,8 @@ class TrackingWorker(qt.QObject):
     - ``calibrated(calibration.Calibration)``: the camera has been calibrated; Live goes off.
     - ``stateChanged(str)``: ``"off"``, ``"starting"``, ``"live"`` or ``"stopping"``.
     - ``failed(LiveHandError)``: why Live goes off, if not because it was asked to.
+    - ``waiting(str)``: what a camera waits for before its first frame, when that takes long; see
+      :attr:`camera.FrameReader.waitingFor`.
     - ``ended()``: the file has been played to its end; Live goes off.
     - ``statistics(Statistics)``: about twice a second and once at the end.
     - ``picture(numpy.ndarray)``: what the camera sees, as :func:`preview.mirrored` draws it, if
@@ -121,6 +128,7 @@ class TrackingWorker(qt.QObject):
     calibrated = qt.Signal(object)
     stateChanged = qt.Signal(str)
     failed = qt.Signal(object)
+    waiting = qt.Signal(str)
     ended = qt.Signal()
     statistics = qt.Signal(object)
     picture = qt.Signal(object)
@@ -196,7 +204,7 @@ class TrackingWorker(qt.QObject):
 
     # In the GUI thread, on behalf of the worker's
 
-    _ONLY_WHILE_LIVE = ("_onLive", "_onLooked", "_onCalibrated")
+    _ONLY_WHILE_LIVE = ("_onLive", "_onWaiting", "_onLooked", "_onCalibrated")
 
     def _onArrived(self, message: tuple) -> None:
         job, name, *arguments = message
@@ -239,6 +247,9 @@ class TrackingWorker(qt.QObject):
     def _onFailed(self, error: LiveHandError) -> None:
         self.failed.emit(error)
 
+    def _onWaiting(self, reason: str) -> None:
+        self.waiting.emit(reason)
+
     def _onEnded(self) -> None:
         self.ended.emit()
 
@@ -275,16 +286,25 @@ class TrackingWorker(qt.QObject):
         settings = job.settings
         turns = lender().turns
         tracking.importPackages()
-        reader = camera.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns)
+        reader = camera.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns, settings.size)
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
         seen = found = 0
         times: deque[float] = deque()
-        image = result = None
+        newest = result = None
+        waitingFor = ""
+        reported = 0, 0.0  # number and time of the frame that was the newest then
 
         def report() -> None:
+            nonlocal reported
             rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
-            hint = hints.hint(image, result) if isinstance(result, list) else ""
-            tell("_onStatistics", Statistics(seen + reader.framesDropped, found, reader.framesDropped, rate, hint))
+            sourceRate = 0.0
+            if newest:
+                before, reported = reported, (newest.number, newest.availableAt)
+                if before[1] and reported > before:
+                    sourceRate = (reported[0] - before[0]) / (reported[1] - before[1])
+            hint = hints.hint(newest.image, result) if isinstance(result, list) else ""
+            read, dropped = seen + reader.framesDropped, reader.framesDropped
+            tell("_onStatistics", Statistics(read, found, dropped, rate, sourceRate, hint))
 
         try:
             with (self._boardLook if settings.board else self._handLook)(job, tell) as look:
@@ -292,8 +312,11 @@ class TrackingWorker(qt.QObject):
                 while not job.stop.is_set():
                     frame = reader.next(0.1)
                     if frame is None:
+                        if reader.waitingFor != waitingFor:
+                            waitingFor = reader.waitingFor
+                            tell("_onWaiting", waitingFor)
                         continue
-                    image = frame.image
+                    newest = frame
                     result, hasFound, isLast = look(frame)
                     while not job.handled.is_set() and not job.stop.is_set():
                         with turns.waiting(job.handled):
@@ -406,7 +429,7 @@ class CameraFinder(qt.QObject):
     def _run(self) -> None:
         try:
             tracking.importPackages("opencv-python")
-            cameras = tuple(camera.listCameras())
+            cameras = devicequery.listCameras()
         except Exception:
             # Whatever it is, it will be told when Live is ticked; a list that is empty does no harm until then.
             cameras = ()

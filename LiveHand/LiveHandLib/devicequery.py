@@ -1,0 +1,245 @@
+"""Asks the operating system for its cameras, their modes and the permission to use them.
+
+What follows from the answers is decided in ``devices.py``. All of this may take long, so it is called in threads and
+never in the GUI thread, after :func:`tracking.importPackages`.
+"""
+
+import contextlib
+import ctypes
+import getpass
+import os
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from . import devices
+from .devices import Camera, Device, Mode
+from .errors import LiveHandError
+
+# Cameras
+
+
+def backends() -> tuple[int, ...]:
+    """The backends of this OpenCV through which cameras can be opened, the best first."""
+    import cv2
+
+    return devices.backends(sys.platform, cv2.videoio_registry.hasBackend)
+
+
+def listCameras() -> tuple[Camera, ...]:
+    """The cameras of this computer, each once, with names that differ. None where none can be asked for."""
+    from cv2_enumerate_cameras import enumerate_cameras, supported_backends
+
+    found: dict[int, list[Device]] = {}
+    for backend in backends():
+        if backend in supported_backends:
+            with contextlib.suppress(Exception):  # one that fails is no reason to have none of the others
+                found[backend] = [_device(info) for info in enumerate_cameras(backend)]
+                if sys.platform == "linux" and found[backend]:
+                    break  # the next one would list the same cameras
+    return devices.listed(found)
+
+
+def find(camera: Camera) -> Camera:
+    """The camera that was chosen, as it is connected now.
+
+    :raises LiveHandError: see :func:`devices.find`.
+    """
+    if devices.isNumber(camera):
+        index = devices.numbered(camera.index, backends())
+        modes = _linuxModes(_linuxFile(index)) if sys.platform == "linux" else ()
+        return Camera(index, camera.name, modes=modes)
+    return devices.find(camera, listCameras())
+
+
+def _device(info) -> Device:
+    """From what cv2_enumerate_cameras says of a camera."""
+    name, place, serial, modes = info.name or "", info.path or "", "", ()
+    if sys.platform == "linux":  # where the path is only the number once more
+        place, serial = _linuxPlace(Path(info.path).name)
+        modes = _linuxModes(info.path)
+    return Device(info.index, name, place, info.vid, info.pid, serial, modes)
+
+
+# Linux: what sysfs and V4L2 say (https://docs.kernel.org/userspace-api/media/v4l/v4l2.html, linux/videodev2.h)
+
+_G_FMT, _S_FMT, _ENUM_FMT = 0xC0D05604, 0xC0D05605, 0xC0405602
+_ENUM_FRAMESIZES, _ENUM_FRAMEINTERVALS = 0xC02C564A, 0xC034564B
+_VIDEO_CAPTURE, _DISCRETE = 1, 1
+_MOST_MODES = 1000  # a driver that never comes to an end
+
+
+def _linuxFile(index: int) -> str:
+    return f"/dev/video{index % 100}"
+
+
+def _linuxPlace(node: str) -> tuple[str, str]:
+    """Where a camera is connected and its serial number, either of which may be empty.
+
+    :param node: for example ``video0``.
+    """
+    folder = f"/sys/class/video4linux/{node}"
+    place = os.path.realpath(f"{folder}/device")
+    if place == f"{folder}/device" or not os.path.exists(place):
+        return "", ""  # of a virtual camera
+    number = _firstLine(f"{folder}/index")
+    # The device is an interface of the USB device, which has the serial number.
+    serial = _firstLine(f"{os.path.dirname(place)}/serial")
+    place = place.removeprefix("/sys/devices/")
+    return place + (f"/{number}" if number not in ("", "0") else ""), serial
+
+
+def _firstLine(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return ""
+
+
+def _linuxModes(path: str) -> tuple[Mode, ...]:
+    """The modes that a camera has in discrete sizes, in the driver's order; none where it cannot be asked."""
+    import fcntl
+
+    def answers(request: int, layout: str, *fields: int):
+        for index in range(_MOST_MODES):
+            record = bytearray(struct.calcsize(layout))
+            struct.pack_into(f"={1 + len(fields)}I", record, 0, index, *fields)
+            try:
+                fcntl.ioctl(file, request, record)
+            except OSError:  # EINVAL after the last one
+                return
+            yield struct.unpack(layout, record)
+
+    modes = []
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+    except OSError:
+        return ()
+    try:
+        for _index, _type, _flags, _description, pixels, *_rest in answers(_ENUM_FMT, "=3I32sI4I", _VIDEO_CAPTURE):
+            for _index, _pixels, kind, width, height, *_rest in answers(_ENUM_FRAMESIZES, "=3I6I2I", pixels):
+                if kind != _DISCRETE:
+                    break
+                rates = [
+                    denominator / numerator
+                    for *_fields, kind, numerator, denominator, _3, _4, _5, _6, _7, _8 in answers(
+                        _ENUM_FRAMEINTERVALS, "=5I6I2I", pixels, width, height
+                    )
+                    if kind == _DISCRETE and numerator
+                ]
+                fourcc = struct.pack("=I", pixels).decode("ascii", "replace")
+                modes.append(Mode(fourcc, width, height, max(rates, default=0.0)))
+    finally:
+        os.close(file)
+    return tuple(modes)
+
+
+def _linuxErrno(path: str) -> int | None:
+    """What stands in the way of a camera: setting the format that it has is refused while another program uses it."""
+    import fcntl
+
+    try:
+        file = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            record = bytearray(208)  # struct v4l2_format
+            struct.pack_into("=I", record, 0, _VIDEO_CAPTURE)
+            fcntl.ioctl(file, _G_FMT, record)
+            fcntl.ioctl(file, _S_FMT, record)
+        finally:
+            os.close(file)
+    except OSError as error:
+        return error.errno
+    return None
+
+
+# Windows: what the settings have written into the registry
+
+_CONSENT = r"SOFTWARE\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\webcam"
+
+
+def _windowsConsents() -> tuple[list[str | None], list[tuple[str, int]]]:
+    import winreg
+
+    consents, users = [], []
+    for root in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
+        for name in (_CONSENT, _CONSENT + r"\NonPackaged"):
+            with contextlib.suppress(OSError), winreg.OpenKey(root, name) as key:
+                with contextlib.suppress(OSError):
+                    consents.append(winreg.QueryValueEx(key, "Value")[0])
+                for number in range(winreg.QueryInfoKey(key)[0]):
+                    program = winreg.EnumKey(key, number)
+                    with contextlib.suppress(OSError), winreg.OpenKey(key, program) as ofProgram:
+                        users.append((program, winreg.QueryValueEx(ofProgram, "LastUsedTimeStop")[0]))
+    return consents, users
+
+
+# macOS: what AVFoundation and the system's library say (pyobjc comes with cv2_enumerate_cameras)
+
+
+def _hasUsageDescription() -> bool:
+    """Whether the application that macOS holds responsible for this process says what it needs the camera for."""
+    import AVFoundation
+
+    system = ctypes.CDLL(None)
+    process = os.getpid()
+    with contextlib.suppress(AttributeError):  # not documented, but there since macOS 10.14
+        system.responsibility_get_pid_responsible_for_pid.restype = ctypes.c_int
+        process = system.responsibility_get_pid_responsible_for_pid(process)
+    path = ctypes.create_string_buffer(4096)  # PROC_PIDPATHINFO_MAXSIZE
+    system.proc_pidpath(process, path, len(path))
+    folder = devices.applicationBundle(os.fsdecode(path.value))
+    NSBundle = AVFoundation.NSBundle
+    bundle = NSBundle.bundleWithPath_(folder) if folder else None
+    if process == os.getpid():
+        bundle = bundle or NSBundle.mainBundle()
+    return bool(bundle and bundle.objectForInfoDictionaryKey_("NSCameraUsageDescription"))
+
+
+# Permission
+
+
+def awaitPermission(
+    isCancelled: Callable[[], bool], onAsked: Callable[[], None], pause: Callable[[float], None]
+) -> None:
+    """Wait until the user has answered the system's question whether the camera may be used, if it asks one.
+
+    :param isCancelled: ends the waiting.
+    :param onAsked: called if the user is asked.
+    :param pause: waits for so many s.
+    :raises LiveHandError: see :func:`devices.macPermission`.
+    """
+    if sys.platform != "darwin":
+        return
+    import AVFoundation
+
+    def mayOpen() -> bool:
+        status = AVFoundation.AVCaptureDevice.authorizationStatusForMediaType_(AVFoundation.AVMediaTypeVideo)
+        return devices.macPermission(status, _hasUsageDescription())
+
+    if mayOpen():
+        return
+    onAsked()
+    # The answer is polled: the handler is called in a thread that has to wait for the interpreter.
+    AVFoundation.AVCaptureDevice.requestAccessForMediaType_completionHandler_(
+        AVFoundation.AVMediaTypeVideo, lambda _granted: None
+    )
+    while not isCancelled() and not mayOpen():
+        pause(0.2)
+
+
+def refusal(index: int) -> LiveHandError:
+    """Why a camera cannot be opened, as far as the system says. To be asked when it has been released."""
+    if sys.platform == "win32":
+        return devices.windowsRefusal(*_windowsConsents(), sys.executable)
+    if sys.platform == "linux":
+        path = _linuxFile(index)
+        with contextlib.suppress(KeyError, OSError):  # a user without a name
+            return devices.linuxRefusal(_linuxErrno(path), path, getpass.getuser())
+    return LiveHandError("cameraNotFound")
+
+
+def isGone(index: int) -> bool:
+    """Whether a camera that was open has been unplugged, as far as the system says at once."""
+    return sys.platform == "linux" and not os.path.exists(_linuxFile(index))
