@@ -1,5 +1,6 @@
 """What the tests share: the module's folder on the path, the material they read, and one host application."""
 
+import contextlib
 import sys
 import tempfile
 import threading
@@ -83,6 +84,20 @@ def writeClip(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def fakeCameras():
+    """Plugs in what is given to it, for this process as well; see :mod:`fakecamera`."""
+    import fakecamera
+
+    try:
+        fakecamera.buildLibrary()
+    except fakecamera.Unavailable as reason:
+        pytest.skip(str(reason))
+    assert fakecamera.loadedFolder(), "cameras need to be there from the process's start: Testing/run.py tests"
+    with contextlib.ExitStack() as cameras:
+        yield lambda *devices: cameras.enter_context(fakecamera.FakeCameras(devices))
 
 
 def liveHandThreads() -> list[str]:

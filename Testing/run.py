@@ -68,6 +68,9 @@ def tests(arguments):
     """Run the tests; the options are pytest's."""
     import pytest
 
+    from fakecamera import restartLoaded
+
+    restartLoaded()
     chosen = any(Path(argument.split("::")[0]).exists() for argument in arguments if argument[0] != "-")
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cacheFolder() / "hypothesis"))
     cache = ["-o", f"cache_dir={cacheFolder() / 'pytest'}"]
