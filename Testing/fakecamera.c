@@ -30,6 +30,7 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,14 +43,20 @@ _Static_assert(sizeof(void *) == 8, "64-bit only");
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* What libc has under a name; resolved when first needed, for others' constructors run before this library's. */
-#define REAL(name)                                                                  \
-    ({                                                                              \
-        static __typeof__(&name) function;                                          \
-        if (!function)                                                              \
-            function = (__typeof__(&name))dlsym(RTLD_NEXT, #name);                  \
-        function;                                                                   \
-    })
+/* What libc has under these names; looked up at once, but others' constructors may run before this library's. */
+#define LIBC(DO)                                                                                              \
+    DO(open) DO(openat) DO(close) DO(ioctl) DO(fopen) DO(opendir) DO(readdir) DO(closedir) DO(statx)          \
+    DO(faccessat) DO(readlink) DO(readlinkat) DO(realpath) DO(inotify_add_watch)
+#define DECLARE(name) static __typeof__(&name) libc_##name;
+#define LOOK_UP(name) libc_##name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
+#define REAL(name) (libc_##name ? libc_##name : (lookUp(), libc_##name))
+
+LIBC(DECLARE)
+
+static void lookUp(void)
+{
+    LIBC(LOOK_UP)
+}
 
 static int realFstat(int file, struct stat *status) /* a glibc before 2.33 has no function of this name */
 {
@@ -114,6 +121,7 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *given = getenv("LIVEHAND_FAKE_CAMERAS");
     char path[PATH_MAX];
+    lookUp();
     if (!given || strlen(given) >= sizeof folder)
         return;
     strcpy(folder, given);

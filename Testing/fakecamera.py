@@ -124,7 +124,7 @@ def buildLibrary() -> Path:
         library.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=library.parent) as folder:
             made = Path(folder) / library.name
-            options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
+            options = ["-std=gnu11", "-O2", "-shared", "-fPIC", "-fvisibility=hidden"]
             subprocess.run([compiler, *options, "-o", made, SOURCE, "-ldl", "-lpthread"], check=True)
             made.replace(library)
     return library
@@ -269,6 +269,7 @@ def _encodeClip(device: Device, folder: Path) -> dict[Mode, Path]:
         name = hashlib.sha256(repr((identity, mode, device.seconds)).encode()).hexdigest()[:16]
         path = folder / name
         if path.exists():
+            path.touch()
             kept[mode] = path
         else:
             files.append(_FrameFile(path, mode))
@@ -286,6 +287,14 @@ def _encodeClip(device: Device, folder: Path) -> dict[Mode, Path]:
             file.close()
             kept[file.mode] = file.path
     return kept
+
+
+def _keepNewest(folder: Path, allowed: int = 500_000_000) -> None:
+    """Delete the files of a folder that were used longest ago, above so many bytes."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        allowed -= path.stat().st_size
+        if allowed < 0:
+            path.unlink()
 
 
 # The cameras
@@ -334,8 +343,12 @@ class FakeCameras:
         self._wake()
         self._state.close()
         shutil.rmtree(self._root)
+        for lock in self.folder.glob("lock*"):
+            lock.unlink()
         if self._isOurs:
             shutil.rmtree(self.folder)
+        else:
+            _keepNewest(self.folder / "frames")
 
     def environment(self) -> dict[str, str]:
         """The variables for a process that sees the cameras, those of this process included."""

@@ -280,6 +280,13 @@ def test_a_bare_index_can_open_another_camera(fakeCameras):
     assert any(number != 2 * index for number, index in inUse)
 
 
+def test_opening_may_take_long(fakeCameras):
+    fakeCameras(Device(openingS=1.0))
+    start = time.monotonic()
+    opened(0).release()
+    assert time.monotonic() - start >= 1.0
+
+
 def test_denied_to_a_user_who_is_not_in_the_group(fakeCameras):
     cameras = fakeCameras(Device())
     assert os.access("/dev/video0", os.R_OK | os.W_OK)
