@@ -698,6 +698,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """
         if isinstance(source, int):
             source = Camera(source, f"#{source}")
+        elif not isinstance(source, Camera):
+            source = devices.cameraOf(str(source)) or source
         parameterNode = self.getParameterNode()
         with slicer.util.NodeModify(parameterNode):
             parameterNode.source = devices.sourceOf(source) if isinstance(source, Camera) else str(source)

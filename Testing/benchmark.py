@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+import fakecamera
+
 TESTING = Path(__file__).resolve().parent
 ROOT = TESTING.parent
 MODULE = ROOT / "LiveHand" / "LiveHand.py"
@@ -43,6 +45,9 @@ PACES = {"free": None, "30": 30.0, "60": 60.0}
 WARM_UP_FRAMES = 30
 """Left out of the figures: shaders are compiled, nodes made and times learnt meanwhile."""
 
+CAMERA_FRAMES = 180
+"""How many are read of a camera, which has no end."""
+
 BARS = {
     "ratio_fps_plain": (">=", 0.95),
     "ratio_latency_ipc_30": ("<=", 1.05),
@@ -63,10 +68,18 @@ BARS = {
 def frames(clip: str, pace: float | None):
     """Pictures of a clip as a script reads them: RGB, number, time in ms, and when it was there to be read, s.
 
+    :param clip: a file, or the index of a camera, of which :data:`CAMERA_FRAMES` are read.
     :param pace: pictures a second; what comes too late is skipped. None reads all, as fast as they are taken.
     """
     import cv2
 
+    if clip.isdigit():
+        capture = cv2.VideoCapture(int(clip))
+        for number in range(CAMERA_FRAMES):
+            image = capture.read()[1]
+            available = time.perf_counter()
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), number, round(1000 * available), available
+        return
     capture = cv2.VideoCapture(clip)
     start = time.perf_counter()
     number = 0
@@ -378,8 +391,13 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
         logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.availableAt))
-        logic.setSource(clip)
         parameterNode = logic.getParameterNode()
+        if clip.isdigit():
+            logic.setSource(int(clip))
+            parameterNode.resolution = ""  # as the script takes it
+            logic.worker.tracked.connect(lambda frame: frame.number >= CAMERA_FRAMES - 1 and logic.stop())
+        else:
+            logic.setSource(clip)
         parameterNode.everyFrame = pace is None
         parameterNode.numberOfHands = hands
         logic.start()
@@ -505,15 +523,49 @@ def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, fra
     return str(path)
 
 
+@contextlib.contextmanager
+def source(clip: str, rate: float | None):
+    """What a row reads at a pace: a camera that sees the clip, where there can be one, or else the clip.
+
+    :returns: the clip, or the camera's index, and the environment in which there is this camera.
+    """
+    if rate is None or not canHaveCameras():
+        yield clip, None
+        return
+    width, height = sizeOfClip(clip)
+    modes = [fakecamera.Mode("YUYV", width, height, rate)]
+    device = fakecamera.Device("Benchmark", clip, modes, seconds=CAMERA_FRAMES / rate)
+    with fakecamera.FakeCameras([device]) as cameras:
+        yield str(200 + cameras.number(0)), cameras.environment()
+
+
+def canHaveCameras() -> bool:
+    """Whether cameras can be played on this system."""
+    try:
+        fakecamera.buildLibrary()
+    except fakecamera.Unavailable as reason:
+        print(f"The clip is read in place of a camera. {reason}", file=sys.stderr)
+        return False
+    return True
+
+
+def sizeOfClip(clip: str) -> tuple[int, int]:
+    """Width and height of a clip's frames, px."""
+    import cv2
+
+    capture = cv2.VideoCapture(clip)
+    return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+
 # The run
 
 
-def measure(what: str, **options) -> dict:
+def measure(what: str, environment=None, **options) -> dict:
     """Run one measurement in a process of its own."""
     command = [sys.executable, __file__, "--measure", what]
     for name, value in options.items():
         command += [f"--{name}", str(value)]
-    environment = {**os.environ, "PYTHONPATH": str(TESTING)}
+    environment = {**(environment or os.environ), "PYTHONPATH": str(TESTING)}
     process = subprocess.run(command, capture_output=True, text=True, env=environment)
     if process.returncode:
         raise RuntimeError(f"{what} {options}: {process.stderr[-2000:]}")
@@ -647,7 +699,8 @@ def main(argv: list[str]) -> int:
             for pace, rate in PACES.items():
                 for row in ROWS:
                     print(f"turn {number + 1} of {options.repeats}: {ROWS[row]}, {pace}", file=sys.stderr, flush=True)
-                    turn[row][pace] = measure(row, clip=clips[pace], pace=rate or 0)
+                    with source(clips[pace], rate) as (clip, environment):
+                        turn[row][pace] = measure(row, environment, clip=clip, pace=rate or 0)
             turns.append(turn)
             others["start"].append(measure("start", clip=clips["30"]))
         others["scene"] = measure("scene")

@@ -6,11 +6,14 @@ What the user would do with the mouse is done to the same widgets: choose a sour
 import argparse
 import json
 import mimetypes
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+import fakecamera
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULE = ROOT / "LiveHand" / "LiveHand.py"
@@ -25,7 +28,10 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="run.py demo", description=__doc__)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--source", metavar="FILE", help="video or picture file (default: the bundled sample clip)")
-    source.add_argument("--camera", metavar="N", type=int, help="index of a camera of this computer")
+    source.add_argument("--camera", metavar="N", type=int, help="number of a camera of this computer")
+    source.add_argument(
+        "--fake-camera", metavar="CLIP", help="a camera that sees a clip, read by OpenCV's V4L2 backend (Linux only)"
+    )
     parser.add_argument("--every-frame", action="store_true", help="take every frame, not the clip's own time")
     parser.add_argument("--frames", metavar="N", type=int, help="stop after N frames have been looked at")
     parser.add_argument(
@@ -159,12 +165,25 @@ def lookAtHands(view, parameterNode) -> None:
     view.renderWindow().GetRenderers().GetFirstRenderer().ResetCamera(bounds)
 
 
+def withFakeCamera(clip: str) -> int:
+    """Start the demo anew, in a process that has a camera that sees a clip; returns its exit code."""
+    modes = fakecamera.WEBCAM_MODES[:2]
+    try:
+        with fakecamera.FakeCameras([fakecamera.Device("Fake Camera", clip, modes, seconds=10.0)]) as cameras:
+            return subprocess.call([sys.executable, *sys.orig_argv[1:]], env=cameras.environment())
+    except (fakecamera.Unavailable, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
 def main(argv: list[str]) -> int:
     """Run the demo.
 
     :returns: exit code; 1 if the module reported a failure, which has been printed.
     """
     options = arguments(argv)
+    if options.fake_camera and not fakecamera.loadedFolder():
+        return withFakeCamera(options.fake_camera)
     from host.application import Application, Heartbeat
 
     with Application(headless=options.headless or None) as app:
@@ -175,9 +194,15 @@ def main(argv: list[str]) -> int:
         errors = []
         recorder = Recorder(logic, Heartbeat())
         logic.worker.failed.connect(errors.append)
+        if options.fake_camera and app.headless and not options.frames:
+            options.frames = 300  # its clip never ends
         if options.frames:
             logic.worker.tracked.connect(lambda frame: len(recorder.frames) >= options.frames and logic.stop())
-        logic.setSource(options.source or str(SAMPLE_CLIP) if options.camera is None else options.camera)
+        if options.fake_camera:
+            # The panel finds it, and chooses the first one there is.
+            assert app.spin(lambda: logic.getParameterNode().source, timeout=60), "no camera is found"
+        else:
+            logic.setSource(options.source or str(SAMPLE_CLIP) if options.camera is None else options.camera)
         logic.getParameterNode().numberOfHands = options.hands
         logic.getParameterNode().everyFrame = options.every_frame
         widget.ui.liveCheckBox.setChecked(True)

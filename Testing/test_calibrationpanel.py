@@ -6,9 +6,11 @@ import pytest
 
 from boardrender import BoardRenderer, handHeldPoses
 from conftest import SAMPLE_CLIP, settled
+from fakecamera import Device
 from LiveHandLib.board import CHARUCO, CHESSBOARD, Board
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
+from test_cameras import choose, refreshed
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
 
@@ -332,3 +334,29 @@ def test_calibrations_of_the_user_are_in_the_settings_folder(app, panel):
     folder = panel.logic._calibrationFolder
     assert isinstance(folder, CalibrationFolder)
     assert str(folder.path).startswith(slicer.app.slicerUserSettingsFilePath.rpartition("/")[0])
+
+
+def test_calibrations_of_two_of_a_name(app, panel, fakeCameras):
+    fakeCameras(Device("Webcam"), Device("Webcam"))
+    assert refreshed(app, panel, "Webcam (9-1:1.0)", "Webcam (9-2:1.0)")
+    choose(panel, "Webcam (9-1:1.0)")
+    panel.logic._keepCalibration(someIntrinsics())
+    assert panel.logic.calibrations()
+    choose(panel, "Webcam (9-2:1.0)")
+    assert not panel.logic.calibrations()
+    choose(panel, "Webcam (9-1:1.0)")
+    assert panel.logic.calibrations()
+    panel.logic.forgetCalibrations()
+
+
+def test_resolution_that_is_not_calibrated(app, panel, fakeCameras):
+    fakeCameras(Device("Webcam"))
+    assert refreshed(app, panel, "Webcam")
+    choose(panel, "Webcam")
+    panel.logic._keepCalibration(someIntrinsics())
+    panel.logic.setResolution((640, 480))
+    assert panel.ui.calibrationLabel.text.startswith("Calibrated for 640 × 480")
+    panel.logic.setResolution((1280, 720))
+    assert panel.ui.calibrationLabel.text.startswith("Not calibrated")
+    assert "640 × 480" in panel.ui.calibrationLabel.text
+    panel.logic.forgetCalibrations()
