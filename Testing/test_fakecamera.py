@@ -68,10 +68,10 @@ def numbers(capture: cv2.VideoCapture, count: int, decodingS: float = 0.0) -> li
     return result
 
 
-def fails(capture: cv2.VideoCapture) -> bool:
-    """Whether a read fails, and does so at once: much earlier than one that waits in vain, which takes seconds."""
+def failsAtOnce(capture: cv2.VideoCapture) -> bool:
+    """Whether every read fails, and none of them waits for a frame first, which would take a second or ten."""
     start = time.monotonic()
-    return not capture.read()[0] and time.monotonic() - start < 0.5
+    return not any(capture.read()[0] for _ in range(20)) and time.monotonic() - start < 10
 
 
 def test_library_is_loaded_where_it_can_be():
@@ -105,8 +105,11 @@ def test_are_listed_as_real_ones_without_their_metadata(fakeCameras):
     places = {os.path.realpath(f"/sys/class/video4linux/{name}/device") for name in nodes}
     assert len(places) == 3, "cameras of one name are told apart by their ports"
     assert [canBeOpened(number) for number in (0, 1, 2, 3, 4, 7, 8)] == [True, False, True, False, False, True, False]
-    for link in Path("/dev/v4l/by-path").iterdir():
-        assert os.path.realpath(link) in {f"/dev/{name}" for name in nodes}
+    links = sorted(map(str, Path("/dev/v4l/by-path").iterdir()))
+    assert [os.path.realpath(link) for link in links] == [f"/dev/video{number}" for number in (0, 1, 7, 8, 2, 3)]
+    capture = cv2.VideoCapture(links[2], cv2.CAP_V4L2)
+    assert capture.isOpened() and not canBeOpened(7) and canBeOpened(0)
+    capture.release()
 
 
 def test_metadata_nodes_say_that_they_are(fakeCameras):
@@ -172,7 +175,7 @@ def test_modes_come_out_as_with_the_driver(fakeCameras, settings, expected, isAf
 
 def test_a_camera_has_the_modes_it_is_given(fakeCameras):
     modes = (Mode("MJPG", 1920, 1080, 30), Mode("MJPG", 1920, 1080, 60), Mode("MJPG", 640, 360, 30))
-    fakeCameras(Device(modes=modes))
+    fakeCameras(Device(modes=modes, seconds=0.2))
     capture = opened(0)
     assert mode(capture) == modes[2], "the nearest to the 640 x 480 that OpenCV asks for"
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, 1920)
@@ -205,10 +208,10 @@ def test_a_file_is_shown_over_and_over(fakeCameras, tmp_path):
     for image in numberedClip(6):
         writer.write(image)
     writer.release()
-    fakeCameras(Device(clip=path))
+    fakeCameras(Device(clip=path, modes=[Mode("YUYV", 320, 240, 10)]))
     capture = opened(0)
     start = 1  # OpenCV reads the first two frames and gives the second
-    assert numbers(capture, 20) == [clipIndex(frame, 30, 15) % 6 for frame in range(start, start + 20)]
+    assert numbers(capture, 10) == [clipIndex(frame % 4, 10, 15) for frame in range(start, start + 10)]
     capture.release()
 
 
@@ -304,12 +307,12 @@ def test_unplugged_and_plugged_in_again(fakeCameras):
     cameras.unplug(0)
     assert cameras.number(0) is None
     assert not any(map(os.path.exists, ("/dev/video0", "/dev/video1", "/sys/class/video4linux/video0")))
-    assert sum(fails(capture) for _ in range(20)) == 20
+    assert failsAtOnce(capture)
     assert capture.isOpened(), "OpenCV does not notice"
     assert not canBeOpened(0)
     cameras.plug(0, number=4)
     assert os.path.exists("/dev/video4") and canBeOpened(4) and not canBeOpened(0)
-    assert fails(capture), "what was opened before stays dead"
+    assert failsAtOnce(capture), "what was opened before stays dead"
     capture.release()
     capture = opened(4)
     assert capture.read()[0]
@@ -338,8 +341,24 @@ def test_unplugging_ends_a_read_that_waits(fakeCameras):
     time.sleep(0.3)
     assert not results, "it waits"
     cameras.unplug(0)
-    reader.join(0.5)
+    reader.join(5)
     assert results and not reader.is_alive()
+    capture.release()
+
+
+def test_frames_end_a_read_that_waits(fakeCameras):
+    cameras = fakeCameras(Device())
+    capture = opened(0)
+    assert capture.read()[0]
+    cameras.set(0, "silent")
+    results = []
+    reader = threading.Thread(target=lambda: results.extend(capture.read()[0] for _ in range(8)))
+    reader.start()
+    reader.join(0.5)
+    assert reader.is_alive()
+    cameras.set(0, "works")
+    reader.join(5)
+    assert results[-1] and not reader.is_alive()
     capture.release()
 
 
@@ -384,7 +403,7 @@ def test_failing_transfers_fail_at_once_and_can_end(fakeCameras):
     capture = opened(0)
     assert capture.read()[0]
     cameras.set(0, "failing")
-    assert sum(fails(capture) for _ in range(20)) == 20
+    assert failsAtOnce(capture)
     cameras.set(0, "works")
     assert [capture.read()[0] for _ in range(5)] == [True] * 5
     capture.release()
@@ -409,9 +428,9 @@ def test_a_stream_that_cannot_be_started(fakeCameras, situation):
     cameras = fakeCameras(Device())
     cameras.set(0, situation)
     capture = opened(0)
-    assert sum(fails(capture) for _ in range(5)) == 5
+    assert failsAtOnce(capture)
     cameras.set(0, "works")
-    assert fails(capture), "OpenCV does not get it going again: it queues the same buffers once more, which is refused"
+    assert failsAtOnce(capture), "OpenCV queues the same buffers again, which is refused, until it is reopened"
     capture.release()
     capture = opened(0)
     assert capture.read()[0]
@@ -419,18 +438,18 @@ def test_a_stream_that_cannot_be_started(fakeCameras, situation):
 
 
 def test_lost_frames_are_only_missing(fakeCameras):
-    cameras = fakeCameras(Device(clip=numberedClip(200), seconds=60))
+    cameras = fakeCameras(Device(clip=numberedClip(200), modes=[Mode("YUYV", 320, 240, 30)], seconds=60))
     cameras.set(0, "lossy", 0.6)
     capture = opened(0)
     steps = np.diff(numbers(capture, 30))
-    assert steps.min() >= 1 and 1.5 < steps.mean() < 4
+    assert steps.min() >= 1 and steps.mean() > 1.5
     assert cameras.lost(0) >= 25 and cameras.delivered(0) >= 30
     capture.release()
 
 
 @pytest.mark.parametrize("fourcc", ["YUYV", "MJPG"])
 def test_corrupt_frames(fakeCameras, fourcc):
-    """OpenCV does not look at the flag that says so."""
+    """OpenCV ignores the flag that says so."""
     cameras = fakeCameras(Device(clip=numberedClip(), modes=[Mode(fourcc, 640, 480, 30)]))
     capture = opened(0)
     assert capture.read()[0]
