@@ -259,6 +259,18 @@ def test_stream_cannot_be_started(app, widget, fakeCameras, monkeypatch, situati
     tick(app, widget)
 
 
+@pytest.mark.fault("Cameras: the stream can be started from 2 s on only")
+def test_stream_starts_later(app, widget, fakeCameras):
+    rig = fakeCameras(Device("Webcam", **HAND))
+    assert refreshed(app, widget, "Webcam")
+    choose(widget, "Webcam")
+    rig.set(0, "noStart")
+    widget.ui.liveCheckBox.setChecked(True)
+    app.spin(timeout=2.0)
+    rig.set(0, "works")
+    tick(app, widget)
+
+
 @pytest.mark.fault("Cameras: reads fail for 3 s until it is awake")
 def test_waking(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))

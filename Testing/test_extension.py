@@ -128,6 +128,8 @@ def imports(path) -> set[str]:
         ("intrinsics", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("joints", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("tracking", {"qt", "slicer", "vtk", "camera", "worker", "scene", "gil"}),
+        ("devices", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
+        ("devicequery", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil", "turns"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),
         ("identity", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil", "turns"}),

@@ -1,6 +1,7 @@
 """What the LiveHand module is made of. Imports point one way:
 
-errors, turns <- tracking, camera, intrinsics, geometry, pose, smoothing, joints, surface
+errors, turns <- tracking, intrinsics, geometry, pose, smoothing, joints, surface
+intrinsics <- devices <- devicequery <- camera
 tracking <- identity, hints, preview; intrinsics <- board <- calibration
 identity, intrinsics, pose, smoothing <- placing
 all these <- gil, worker (Qt)

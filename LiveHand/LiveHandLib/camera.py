@@ -119,6 +119,7 @@ class FrameReader(threading.Thread):
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a picture was taken
         self._silentForS = 0.0
         self._phase = self._silentPhase = _OPENING
+        self._withoutFrameS = 0.0  # by the reading thread's clock
 
     # Called by whoever wants the pictures
 
@@ -235,9 +236,16 @@ class FrameReader(threading.Thread):
         if self._closing.is_set():
             return
         _holders[camera.index] = self
+        patienceS = 1.0
         try:
-            with self._opened(camera.index) as capture:
-                yield from self._framesOf(capture, camera)
+            while not self._closing.is_set():
+                with self._opened(camera.index) as capture:
+                    yield from self._framesOf(capture, camera, patienceS)
+                if self._withoutFrameS > self._silenceAllowed():
+                    raise self._silence(camera)
+                # OpenCV's V4L2 backend does not start a stream again that did not start at first. A camera that takes
+                # its time needs to be left alone for longer and longer.
+                patienceS *= 2.0
         finally:
             if _holders.get(camera.index) is self:
                 del _holders[camera.index]
@@ -249,7 +257,8 @@ class FrameReader(threading.Thread):
         with self._turns.away("pause"):
             self._closing.wait(seconds)
 
-    def _framesOf(self, capture, camera: Camera) -> Iterator[Frame]:
+    def _framesOf(self, capture, camera: Camera, patienceS: float) -> Iterator[Frame]:
+        """The frames of an open camera, until it is closed, is silent for too long, or has none at first for a time."""
         if not capture.isOpened():
             raise devicequery.refusal(camera.index)
         hasFile = not devicequery.isGone(camera.index)
@@ -257,14 +266,14 @@ class FrameReader(threading.Thread):
         self._phase = _WAKING
         start = time.perf_counter()
         number = failures = 0
-        silentS = 0.0
+        failedS = 0.0
         while not self._closing.is_set():
             before = time.perf_counter()
             with self._turns.away("camera", byTheClock=True):
                 delivered, image = capture.read()
             now = time.perf_counter()
             if delivered:
-                failures, silentS = 0, 0.0
+                failures, self._withoutFrameS = 0, 0.0
                 yield self._frame(image, number, round((now - start) * 1000), now)
                 number += 1
                 self._phase = _DELIVERING
@@ -279,10 +288,10 @@ class FrameReader(threading.Thread):
                     raise LiveHandError("cameraLost" if number else "cameraNotFound")
                 self._pause(0.05)
                 readS += 0.05
-            silentS += min(readS, 2.0)  # what is longer was spent by whoever kept the interpreter
-            if silentS > self._silenceAllowed():
-                capture.release()
-                raise self._silence(camera)
+                failedS += readS
+            self._withoutFrameS += min(readS, 2.0)  # what is longer was spent by whoever kept the interpreter
+            if self._withoutFrameS > self._silenceAllowed() or (failedS > patienceS and not number):
+                return
 
     def _silence(self, camera: Camera) -> LiveHandError:
         # A camera that another program has can be opened as a rule, but delivers no frame.

@@ -35,7 +35,7 @@ def listCameras() -> tuple[Camera, ...]:
     for backend in backends():
         if backend in supported_backends:
             with contextlib.suppress(Exception):  # one that fails is no reason to have none of the others
-                found[backend] = [_device(info) for info in enumerate_cameras(backend)]
+                found[backend] = [_device(info) for info in enumerate_cameras(backend) if not _isHidden(info.path)]
                 if sys.platform == "linux" and found[backend]:
                     break  # the next one would list the same cameras
     return devices.listed(found)
@@ -102,6 +102,13 @@ def _linuxPlace(node: str) -> tuple[str, str]:
     serial = _firstLine(f"{os.path.dirname(place)}/serial")
     place = place.removeprefix("/sys/devices/")
     return place + (f"/{number}" if number not in ("", "0") else ""), serial
+
+
+def _isHidden(path: str) -> bool:
+    """Whether a file of Linux that may not be opened, and so not be asked, is one beside a camera's first: metadata."""
+    if sys.platform != "linux" or os.access(path, os.R_OK | os.W_OK):
+        return False
+    return _firstLine(f"/sys/class/video4linux/{Path(path).name}/index") not in ("", "0")
 
 
 def _firstLine(path: str) -> str:
