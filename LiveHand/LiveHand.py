@@ -52,7 +52,7 @@ from LiveHandLib.cameraslice import CameraSlice
 from LiveHandLib.devices import Camera
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
-from LiveHandLib.messages import hintSentence, sentence
+from LiveHandLib.messages import endSentence, hintSentence, sentence
 from LiveHandLib.motionpanel import MotionPanel
 from LiveHandLib.pixmap import pixmap
 from LiveHandLib.surface import MESH_FILE_NAME
@@ -508,7 +508,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onEnded(self) -> None:
         """Tell the user that a file is over."""
-        self.showMessage(_("The file has been played to its end."), isEnded=True)
+        self.showMessage(endSentence(self.logic.worker.lastStatistics.framesUnreadable), isEnded=True)
 
     def onStatistics(self, statistics: worker.Statistics) -> None:
         """Show how it goes."""

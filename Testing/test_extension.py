@@ -131,6 +131,8 @@ def imports(path) -> set[str]:
         ("devices", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),
         ("devicequery", {"qt", "slicer", "vtk", "mediapipe", "camera", "tracking", "worker", "scene", "gil", "turns"}),
         ("camera", {"qt", "slicer", "vtk", "mediapipe", "worker", "scene", "gil"}),
+        ("clip", {"qt", "slicer", "vtk", "threading", "mediapipe", "camera", "worker", "gil", "scene"}),
+        ("container", {"qt", "slicer", "vtk", "numpy", "mediapipe", "cv2", "camera", "clip", "worker", "gil", "scene"}),
         ("gil", {"slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene"}),
         ("identity", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "worker", "scene", "gil", "turns"}),
         ("surface", {"qt", "slicer", "vtk", "mediapipe", "cv2", "tracking", "scene", "worker"}),

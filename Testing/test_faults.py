@@ -271,8 +271,11 @@ def test_clip_that_is_cut_off(app, widget, tmp_path, writeClip):
     path.write_bytes(whole[: len(whole) // 2])
     tick(app, widget, path)
     settled(app, widget.logic)
-    assert widget.logic.worker.lastStatistics.framesRead in range(1, 60)
-    assert status(widget) == "The file has been played to its end."
+    statistics = widget.logic.worker.lastStatistics
+    assert statistics.framesRead in range(1, 60)
+    assert statistics.framesUnreadable == pytest.approx(60 - statistics.framesRead, abs=1)
+    words = f"The file has been played to its end; {statistics.framesUnreadable} frames could not be decoded."
+    assert status(widget) == words
 
 
 @pytest.mark.fault("Camera: a clip that was cut off before its index")

@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from . import devicequery, devices
+from . import clip, devicequery, devices
 from .devices import Camera
 from .errors import LiveHandError
 from .intrinsics import SIDES_PX
@@ -106,6 +105,7 @@ class FrameReader(threading.Thread):
     ) -> None:
         super().__init__(name="LiveHand reader", daemon=True)
         self.framesDropped = 0
+        self.framesUnreadable = 0  # so far, of a file; see clip.Clip
         self._source = Camera(source, f"#{source}") if isinstance(source, int) else source
         self._isCamera = isinstance(self._source, Camera)
         self._size = size
@@ -323,45 +323,32 @@ class FrameReader(threading.Thread):
             ask(FOURCC=cv2.VideoWriter.fourcc(*"MJPG"), **mode)
 
     def _fileFrames(self, path: str) -> Iterator[Frame]:
-        import cv2
-
-        if not Path(path).is_file():
-            raise LiveHandError("fileMissing", path=path)
-        if cv2.haveImageReader(path):
-            # Not through VideoCapture, which takes a digit in the name for the number of a sequence.
-            image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-            if image is None:
-                raise LiveHandError("notAVideo", path=path)
-            yield self._frame(image, 0, 0, time.perf_counter())
-            return
-        with self._opened(path) as capture:
-            rate = capture.get(cv2.CAP_PROP_FPS)
-            rate = rate if 1.0 <= rate <= 1000.0 else 30.0
+        with self._turns.away("open"):
+            file = clip.openClip(path)
+        with contextlib.closing(file):
             start = None
-            number = 0
+            timestampMs = -1
             while not self._closing.is_set():
-                if start is not None and not self._everyFrame:
-                    # Late by more than a picture's time: skip, as a camera does whose pictures nobody takes.
-                    while time.perf_counter() > start + (number + 1) / rate and capture.grab():
-                        number += 1
+                isPaced = start is not None and not self._everyFrame
+                if isPaced:
+                    # Late by more than a frame's time: skip, as a camera does whose frames nobody takes.
+                    while time.perf_counter() > start + file.timeS + 2.0 * file.intervalS and file.skip():
                         self.framesDropped += 1
-                due = start + number / rate if start is not None and not self._everyFrame else 0.0
-                with self._turns.away("clip", byTheClock=True) if due else self._turns.away("file"):
-                    # Read ahead of time: the picture is there when it is due, as a camera's is.
-                    delivered, image = capture.read()
+                with self._turns.away("clip", byTheClock=True) if isPaced else self._turns.away("file"):
+                    # Read ahead of time: the frame is there when it is due, as a camera's is.
+                    image = file.read()
+                    due = start + file.timeS if isPaced else 0.0
                     self._closing.wait(max(0.0, due - time.perf_counter()))
-                if not delivered:
-                    if number == 0:
-                        raise LiveHandError("notAVideo", path=path)
+                self.framesUnreadable = file.framesUnreadable
+                if image is None:
                     return
-                available = due or time.perf_counter()
-                yield self._frame(image, number, round(number * 1000.0 / rate), available)
-                number += 1
+                timestampMs = max(round(1000.0 * file.timeS), timestampMs + 1)
+                yield self._frame(image, file.number, timestampMs, due or time.perf_counter())
                 if start is None:
-                    # The clip plays from when its first picture is taken: its beginning is not to be missed only
+                    # The clip plays from when its first frame is taken: its beginning is not to be missed only
                     # because the model is still being loaded.
                     self._waitForRoom()
-                    start = time.perf_counter()
+                    start = time.perf_counter() - file.timeS
 
     @contextlib.contextmanager
     def _opened(self, source: int | str):

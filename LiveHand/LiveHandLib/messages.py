@@ -75,6 +75,14 @@ def sentence(error: LiveHandError) -> str:
         "cameraLost": _("The camera stopped sending pictures: check its cable, then tick Live again."),
         "fileMissing": _("There is no file {path}: choose another one."),
         "notAVideo": _("{path} cannot be read as a video or picture: choose another file."),
+        "codecMissing": _(
+            "This OpenCV cannot decode {codec} video: convert the file to H.264, for example with HandBrake or "
+            "ffmpeg -i FILE -c:v libx264 FILE.mp4."
+        ),
+        "imageKindUnreadable": _(
+            "{path} is an image of the kind {kind}, which this OpenCV cannot read as a whole: convert it to JPEG, PNG "
+            "or a video."
+        ),
         "pictureUnusable": _(
             "These are pictures of an unknown kind or size ({shape}, {dtype}): choose another camera or file."
         ),
@@ -144,6 +152,18 @@ def sentence(error: LiveHandError) -> str:
     except KeyError:
         text = sentences["internal"].format(detail=str(error))
     return " ".join(text.split())  # a library's message may have lines
+
+
+def endSentence(framesUnreadable: int) -> str:
+    """The sentence for the end of a file, in the user's language.
+
+    :param framesUnreadable: how many of its frames could not be decoded.
+    """
+    if framesUnreadable == 0:
+        return _("The file has been played to its end.")
+    if framesUnreadable == 1:
+        return _("The file has been played to its end; 1 frame could not be decoded.")
+    return _("The file has been played to its end; {count} frames could not be decoded.").format(count=framesUnreadable)
 
 
 def hintSentence(hint: str) -> str:

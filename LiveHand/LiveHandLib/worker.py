@@ -72,6 +72,7 @@ class Statistics:
     :ivar framesPerSecond: pictures looked at a second, over about the last second.
     :ivar sourceRate: frames per second that the source has delivered since the last report.
     :ivar hint: what the user could do better, from the last picture; see :func:`hints.hint`.
+    :ivar framesUnreadable: frames of a file that could not be decoded; not among those read.
     """
 
     framesRead: int = 0
@@ -80,6 +81,7 @@ class Statistics:
     framesPerSecond: float = 0.0
     sourceRate: float = 0.0
     hint: str = ""
+    framesUnreadable: int = 0
 
 
 @dataclass
@@ -304,7 +306,8 @@ class TrackingWorker(qt.QObject):
                     sourceRate = (reported[0] - before[0]) / (reported[1] - before[1])
             hint = hints.hint(newest.image, result) if isinstance(result, list) else ""
             read, dropped = seen + reader.framesDropped, reader.framesDropped
-            tell("_onStatistics", Statistics(read, found, dropped, rate, sourceRate, hint))
+            unreadable = reader.framesUnreadable
+            tell("_onStatistics", Statistics(read, found, dropped, rate, sourceRate, hint, unreadable))
 
         try:
             with (self._boardLook if settings.board else self._handLook)(job, tell) as look:
