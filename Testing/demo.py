@@ -116,6 +116,7 @@ class Recorder:
             "frames_read": statistics.framesRead,
             "frames_tracked": statistics.framesTracked,
             "frames_dropped": statistics.framesDropped,
+            "frames_unreadable": statistics.framesUnreadable,
             "hands_left": hands.count("Left"),
             "hands_right": hands.count("Right"),
             "fps": (len(self.times) - 1) / duration if duration else 0.0,
@@ -129,13 +130,14 @@ class Recorder:
 
     def saveLandmarks(self, path: str) -> None:
         """Write the landmarks, a row for each hand of each frame."""
-        rows = [(frame.number, side, hand) for frame in self.frames for side, hand in frame.hands.items()]
+        rows = [(frame, side, hand) for frame in self.frames for side, hand in frame.hands.items()]
         np.savez_compressed(
             path,
-            frame=np.array([number for number, _side, _hand in rows], int),
-            handedness=np.array([side for _number, side, _hand in rows], str),
-            image_px=np.array([hand.imagePx for _number, _side, hand in rows]).reshape(-1, 21, 2),
-            world_mm=np.array([hand.worldMm for _number, _side, hand in rows]).reshape(-1, 21, 3),
+            frame=np.array([frame.number for frame, _side, _hand in rows], int),
+            time_ms=np.array([frame.timestampMs for frame, _side, _hand in rows], int),
+            handedness=np.array([side for _frame, side, _hand in rows], str),
+            image_px=np.array([hand.imagePx for _frame, _side, hand in rows]).reshape(-1, 21, 2),
+            world_mm=np.array([hand.worldMm for _frame, _side, hand in rows]).reshape(-1, 21, 3),
             scene_ras=np.array(self.sceneRas).reshape(-1, 21, 3),
         )
 

@@ -13,8 +13,8 @@ from LiveHandLib.geometry import CAMERA_TO_RAS
 from LiveHandLib.intrinsics import Intrinsics
 
 KEYS = {
-    "frames_read", "frames_tracked", "frames_dropped", "hands_left", "hands_right", "fps", "latency_ms_median",
-    "latency_ms_p95", "gui_stall_ms_p99", "gui_stall_ms_max", "gui_blocked_fraction", "node_names",
+    "frames_read", "frames_tracked", "frames_dropped", "frames_unreadable", "hands_left", "hands_right", "fps",
+    "latency_ms_median", "latency_ms_p95", "gui_stall_ms_p99", "gui_stall_ms_max", "gui_blocked_fraction", "node_names",
 }  # fmt: skip
 
 
@@ -55,7 +55,8 @@ def test_every_frame_of_the_real_clip(tmp_path, shared):
 
     with np.load(tmp_path / "out.npz") as rows:
         n = figures["frames_tracked"]
-        assert rows["frame"].shape == rows["handedness"].shape == (n,)
+        assert rows["frame"].shape == rows["time_ms"].shape == rows["handedness"].shape == (n,)
+        assert np.array_equal(rows["time_ms"], np.round(rows["frame"] * 1000 / 30)), "the clip has 30 frames a second"
         assert rows["image_px"].shape == (n, 21, 2)
         assert rows["world_mm"].shape == rows["scene_ras"].shape == (n, 21, 3)
         assert (np.diff(rows["frame"]) > 0).all() and set(rows["handedness"]) == {"Right"}
@@ -70,6 +71,43 @@ def test_every_frame_of_the_real_clip(tmp_path, shared):
     assert 0.01 < skin.mean() < 0.5, "the hand's colour covers a part of the picture"
     rows, columns = np.nonzero(skin)
     assert np.ptp(rows) > 0.4 * picture.shape[0] or np.ptp(columns) > 0.4 * picture.shape[1], "and is not small"
+
+
+FIELD = {
+    # frames read and unreadable, and the time of the last one, ms
+    "vfr.mp4": (80, 0, 3900),
+    "mr1000.webm": (120, 0, 3932),
+    "badblock.mp4": (116, 4, 3967),
+    "sar.mp4": (120, 0, 3967),
+    "hflip.mp4": (120, 0, 3967),
+    "anim.gif": (10, 0, 900),
+}
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_files_from_the_field(tmp_path, shared, name):
+    file = shared / "field" / name
+    process, figures = demo(tmp_path, "--every-frame", "--source", str(file), "--landmarks", "out.npz")
+    assert process.returncode == 0, process.stderr
+    read, unreadable, lastMs = FIELD[name]
+    assert (figures["frames_read"], figures["frames_unreadable"], figures["frames_dropped"]) == (read, unreadable, 0)
+    with np.load(tmp_path / "out.npz") as rows:
+        assert len(rows["frame"]) >= 0.5 * read, "a hand is seen in as many, so that there are rows"
+        assert rows["frame"][-1] == read + unreadable - 1 and rows["time_ms"][-1] == lastMs
+
+
+def test_pixels_that_are_not_square_change_no_place(tmp_path, shared):
+    places = []
+    for name in ("field/sar.mp4", "clips/hand_desk.mp4"):
+        options = ["--every-frame", "--frames", "115", "--source", str(shared / name), "--landmarks", "out.npz"]
+        process, _figures = demo(tmp_path, *options)
+        assert process.returncode == 0, process.stderr
+        with np.load(tmp_path / "out.npz") as rows:
+            places.append(dict(zip(rows["frame"].tolist(), rows["scene_ras"], strict=True)))
+    common = places[0].keys() & places[1].keys()
+    assert len(common) > 90
+    depthsMm = [np.array([place[frame][:, 1].mean() for frame in common]) for place in places]
+    assert abs(np.median(depthsMm[0] / depthsMm[1]) - 1.0) < 0.03
 
 
 def test_photograph_with_two_hands(tmp_path, shared):
