@@ -3,11 +3,14 @@
 The answers are as OpenCV, cv2_enumerate_cameras and the systems gave them, with other serial numbers.
 """
 
+import ctypes
 import errno
+import sys
+from types import SimpleNamespace
 
 import pytest
 
-from LiveHandLib import devices
+from LiveHandLib import devicequery, devices
 from LiveHandLib.devices import AVFOUNDATION, DSHOW, GSTREAMER, MSMF, V4L2, Camera, Device, Mode
 from LiveHandLib.errors import LiveHandError
 
@@ -296,3 +299,109 @@ def test_refusal_of_windows(consents, users, expected):
 )
 def test_refusal_of_linux(number, expected):
     assert devices.linuxRefusal(number, "/dev/video0", "me").reason == expected
+
+
+# Asking the systems that are not here: stand-ins for what only they have
+
+
+class AVFoundation:
+    """What of macOS's framework is asked, with a user who answers when it is asked for the third time."""
+
+    AVMediaTypeVideo = "vide"
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses, self.requests = list(statuses), 0
+        self.AVCaptureDevice = self
+
+    def authorizationStatusForMediaType_(self, _kind):
+        return self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+
+    def requestAccessForMediaType_completionHandler_(self, _kind, _handler):
+        self.requests += 1
+
+
+@pytest.mark.parametrize(
+    "statuses, isDescribed, reason, asked",
+    [
+        ([3], False, None, 0),
+        ([0, 0, 0, 3], True, None, 1),
+        ([0, 0, 2], True, "cameraDenied", 1),
+        ([2], True, "cameraDenied", 0),
+        ([0], False, "cameraNotDescribed", 0),
+    ],
+)
+def test_macos_is_asked_once_and_its_answer_awaited(monkeypatch, statuses, isDescribed, reason, asked):
+    system = AVFoundation(*statuses)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "AVFoundation", system)
+    monkeypatch.setattr(devicequery, "_hasUsageDescription", lambda: isDescribed)
+    told = []
+    try:
+        devicequery.awaitPermission(lambda: False, lambda: told.append(True), lambda _seconds: None)
+        assert reason is None
+    except LiveHandError as error:
+        assert error.reason == reason
+    assert len(told) == system.requests == asked
+
+
+def test_macos_question_without_an_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "AVFoundation", AVFoundation(0))
+    monkeypatch.setattr(devicequery, "_hasUsageDescription", lambda: True)
+    pauses = []
+    devicequery.awaitPermission(lambda: len(pauses) > 3, lambda: None, pauses.append)
+    assert len(pauses) == 4
+
+
+class Registry(dict):
+    """Windows's, as ``winreg`` reads it: keys by their path, with their values."""
+
+    HKEY_LOCAL_MACHINE, HKEY_CURRENT_USER = "machine", "user"
+
+    class Key(str):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_error):
+            pass
+
+    def OpenKey(self, root, name):
+        path = f"{root}\\{name}"
+        if not any(known == path or known.startswith(path + "\\") for known in self):
+            raise FileNotFoundError(path)
+        return self.Key(path)
+
+    def QueryValueEx(self, key, name):
+        try:
+            return self[key][name], 1
+        except KeyError:
+            raise FileNotFoundError(name) from None
+
+    def _below(self, key):
+        return sorted({known[len(key) + 1 :].split("\\")[0] for known in self if known.startswith(key + "\\")})
+
+    def QueryInfoKey(self, key):
+        return len(self._below(key)), 0, 0
+
+    def EnumKey(self, key, number):
+        return self._below(key)[number]
+
+
+def test_windows_registry_is_asked(monkeypatch):
+    webcam = "user\\" + devicequery._CONSENT
+    registry = Registry(
+        {
+            webcam: {"Value": "Allow"},
+            webcam + r"\NonPackaged": {"Value": "Allow"},
+            webcam + r"\NonPackaged\C:#Zoom#Zoom.exe": {"LastUsedTimeStop": 0},
+            webcam + r"\NonPackaged\C:#Old.exe": {},
+            "machine\\" + devicequery._CONSENT: {},
+        }
+    )
+    kernel32 = SimpleNamespace(GetModuleFileNameW=lambda _module, buffer, _size: setattr(buffer, "value", SLICER))
+    monkeypatch.setitem(sys.modules, "winreg", registry)
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel32), raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert str(devicequery.refusal(1400)) == "cameraBusyWith {'program': 'Zoom.exe'}"
+    registry[webcam + r"\NonPackaged"]["Value"] = "Deny"
+    assert devicequery.refusal(1400).reason == "cameraDeniedByWindows"

@@ -180,8 +180,12 @@ def _linuxErrno(path: str) -> int | None:
 _CONSENT = r"SOFTWARE\Microsoft\Windows\CurrentVersion\CapabilityAccessManager\ConsentStore\webcam"
 
 
-def _windowsConsents() -> tuple[list[str | None], list[tuple[str, int]]]:
+def _windowsConsents() -> tuple[list[str | None], list[tuple[str, int]], str]:
+    """What :func:`devices.windowsRefusal` wants to know."""
     import winreg
+
+    program = ctypes.create_unicode_buffer(32768)  # of this process, which is not sys.executable in Slicer
+    ctypes.windll.kernel32.GetModuleFileNameW(None, program, len(program))
 
     consents, users = [], []
     for root in (winreg.HKEY_LOCAL_MACHINE, winreg.HKEY_CURRENT_USER):
@@ -190,10 +194,10 @@ def _windowsConsents() -> tuple[list[str | None], list[tuple[str, int]]]:
                 with contextlib.suppress(OSError):
                     consents.append(winreg.QueryValueEx(key, "Value")[0])
                 for number in range(winreg.QueryInfoKey(key)[0]):
-                    program = winreg.EnumKey(key, number)
-                    with contextlib.suppress(OSError), winreg.OpenKey(key, program) as ofProgram:
-                        users.append((program, winreg.QueryValueEx(ofProgram, "LastUsedTimeStop")[0]))
-    return consents, users
+                    user = winreg.EnumKey(key, number)
+                    with contextlib.suppress(OSError), winreg.OpenKey(key, user) as ofUser:
+                        users.append((user, winreg.QueryValueEx(ofUser, "LastUsedTimeStop")[0]))
+    return consents, users, program.value
 
 
 # macOS: what AVFoundation and the system's library say (pyobjc comes with cv2_enumerate_cameras)
@@ -253,7 +257,7 @@ def awaitPermission(
 def refusal(index: int) -> LiveHandError:
     """Why a camera cannot be opened, as far as the system says. To be asked when it has been released."""
     if sys.platform == "win32":
-        return devices.windowsRefusal(*_windowsConsents(), sys.executable)
+        return devices.windowsRefusal(*_windowsConsents())
     if sys.platform == "linux":
         path = _linuxFile(index)
         with contextlib.suppress(KeyError, OSError):  # a user without a name
