@@ -147,6 +147,12 @@ def test_one_without_a_serial_number_may_be_plugged_in_elsewhere():
         devices.find(was, elsewhere)
 
 
+def test_a_serial_number_tells_wherever_it_is_plugged_in():
+    was = onLinux(Device(0, **C920, place=USB_1, serial="A1"))[0]
+    now = onLinux(Device(0, **C920, place=USB_1, serial="B2"), Device(2, **C920, place=USB_2, serial="A1"))
+    assert devices.find(was, now).index == 202
+
+
 def test_never_another_one():
     was = onLinux(Device(0, **C920, place=USB_1, serial="A1"))[0]
     others = [

@@ -173,6 +173,9 @@ def find(sought: Camera, cameras: Iterable[Camera]) -> Camera:
     cameras = tuple(cameras)
     same = [camera for camera in cameras if sought.id and camera.id == sought.id]
     if len(same) != 1:
+        # Model and serial number, wherever it is plugged in.
+        same = [camera for camera in cameras if _serial(camera) and _serial(camera) == _serial(sought)]
+    if len(same) != 1:
         same = [camera for camera in cameras if camera.name == sought.name and _mayBe(sought, camera)]
     if len(same) == 1:
         return same[0]
@@ -180,6 +183,12 @@ def find(sought: Camera, cameras: Iterable[Camera]) -> Camera:
     if [camera for camera in cameras if camera.name.startswith(f"{sought.name} (") and _mayBe(sought, camera)]:
         raise LiveHandError("cameraAmbiguous", name=sought.name)
     raise LiveHandError("cameraAbsent", name=sought.name)
+
+
+def _serial(camera: Camera) -> tuple[str, ...]:
+    """Its model and serial number, if it has one."""
+    model, serial, _place = camera.id.split("@") if camera.id else ("", "", "")
+    return (model, serial) if serial else ()
 
 
 def _mayBe(sought: Camera, camera: Camera) -> bool:
