@@ -21,14 +21,25 @@ class BoardRenderer:
     :param distortion: (5,) k1, k2, p1, p2, k3.
     :param imageSize: width and height of the picture, px.
     :param supersampling: how many rays a pixel has across.
+    :param isLegacy: a ChArUco board with an even number of rows has the layout of OpenCV before 4.6.
     """
 
-    def __init__(self, board: Board, matrix, distortion, imageSize: tuple[int, int], supersampling: int = 2) -> None:
+    def __init__(
+        self,
+        board: Board,
+        matrix,
+        distortion,
+        imageSize: tuple[int, int],
+        supersampling: int = 2,
+        isLegacy: bool = False,
+    ) -> None:
         self.board, self.imageSize, self._supersampling = board, imageSize, supersampling
         size = board.columns * TEXTURE_PX_PER_SQUARE, board.rows * TEXTURE_PX_PER_SQUARE
         if board.kind == CHARUCO:
             markers = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
-            texture = cv2.aruco.CharucoBoard((board.columns, board.rows), 1.0, 0.75, markers).generateImage(size)
+            charuco = cv2.aruco.CharucoBoard((board.columns, board.rows), 1.0, 0.75, markers)
+            charuco.setLegacyPattern(isLegacy)
+            texture = charuco.generateImage(size)
         else:
             y, x = np.indices(size[::-1]) // TEXTURE_PX_PER_SQUARE
             texture = np.where((x + y) % 2, 255, 0).astype(np.uint8)

@@ -8,7 +8,7 @@ import pytest
 
 from boardrender import BoardRenderer, distort, handHeldPoses, turned
 from LiveHandLib import calibration
-from LiveHandLib.board import CHARUCO, CHESSBOARD, PAPERS_MM, Board, BoardFinder, savePdf
+from LiveHandLib.board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, BoardFinder, savePdf
 from LiveHandLib.calibration import TILTS, VIEWS_NEEDED, View, ViewCollector, calibrate, edgeWidthPx
 from LiveHandLib.errors import LiveHandError
 
@@ -90,6 +90,85 @@ def test_no_board_in_the_picture(board):
 def test_boards_that_cannot_be(figures):
     with pytest.raises(LiveHandError, match="boardImpossible"):
         Board(*figures)
+
+
+# Its layout
+
+SHAPES = [(8, 6), (7, 6), (5, 8), (12, 4)]
+"""Columns and rows; with an even number of rows there are two layouts."""
+
+
+def boards(columns: int, rows: int, isLegacy: bool, *pose) -> tuple[Board, np.ndarray, np.ndarray]:
+    """A board in one of its layouts: it, what a camera sees of it, and where its corners are, px."""
+    board = Board(CHARUCO, columns, rows, 200.0 / max(columns, rows))
+    image = BoardRenderer(board, MATRIX, DISTORTION, SIZE, 1, isLegacy).render(*pose)
+    return board, grey(image), trueCornersPx(board, *pose)
+
+
+@pytest.mark.parametrize("isLegacy", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_either_layout_is_found_and_the_corners_are_the_same(shape, isLegacy):
+    board, image, truePx = boards(*shape, isLegacy, turned(20, -15, 8), [5.0, -10.0, 330.0])
+    finder = BoardFinder(board)
+    assert finder.layout == ""
+    for _again in range(2):
+        indices, cornersPx = finder.find(image)
+        assert indices.tolist() == list(range(len(truePx)))
+        assert np.abs(cornersPx - truePx).max() < 0.5
+        assert finder.layout == (LEGACY if isLegacy else CURRENT)
+
+
+@pytest.mark.parametrize("isLegacy", [False, True])
+@pytest.mark.parametrize("shape", [(7, 5), (8, 5)])
+def test_odd_rows_have_one_layout(shape, isLegacy):
+    board, image, truePx = boards(*shape, isLegacy, turned(20, -15, 8), [5.0, -10.0, 330.0])
+    finder = BoardFinder(board)
+    assert len(finder.find(image)[0]) == len(truePx) and finder.layout == ""
+
+
+@pytest.mark.parametrize("isLegacy", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_part_of_a_board_is_taken_for_another_part(shape, isLegacy):
+    """In the wrong layout, a part of a board with an odd number of columns looks as if it were one column on."""
+    board, image, truePx = boards(*shape, isLegacy, turned(10, 10), [0.0, 0.0, 330.0])
+    left, right = (int(truePx[column, 0]) for column in (0, board.columns - 2))
+    undecided = 0
+    for edges in ((0, 0), (left + 5, SIZE[0]), (0, right - 5), (left + 5, right - 5)):
+        part = np.full_like(image, 70)
+        part[:, slice(*edges)] = image[:, slice(*edges)]
+        for finder in (BoardFinder(board), BoardFinder(board)):
+            indices, cornersPx = finder.find(part)
+            assert np.abs(cornersPx - truePx[indices]).max(initial=0.0) < 1.0
+            assert finder.isUndecided == (not len(indices) and edges != (0, 0))
+            undecided += finder.isUndecided
+            # Once the board has been seen, it is known in part as well.
+            finder.find(image)
+            indices, cornersPx = finder.find(part)
+            assert (len(indices) >= board.rows - 1) == (edges != (0, 0))
+            assert np.abs(cornersPx - truePx[indices]).max(initial=0.0) < 1.0
+    assert (undecided > 0) == (board.columns % 2 == 1)
+
+
+def test_markers_are_looked_for_once_in_a_frame(monkeypatch):
+    """So that a frame takes no longer than with one layout."""
+    board, image, _truePx = boards(8, 6, True, turned(0, 0), [0.0, 0.0, 330.0])
+    finder, calls = BoardFinder(board), []
+    turns = finder._turns.away
+    monkeypatch.setattr(finder._turns, "away", lambda kind: calls.append(kind) or turns(kind))
+    for _frame in range(3):
+        finder.find(np.full_like(image, 70))
+    finder.find(image)
+    finder.find(image)
+    assert calls == ["find"] * 4 + ["interpolate", "refine", "find", "refine"]
+
+
+def test_field_board_of_an_older_opencv(shared):
+    image = cv2.imread(str(shared / "field" / "legacy_board.png"), cv2.IMREAD_GRAYSCALE)
+    finder = BoardFinder(Board(CHARUCO, 8, 6))
+    indices, cornersPx = finder.find(image)
+    assert finder.layout == LEGACY and indices.tolist() == list(range(35))
+    steps = np.diff(cornersPx.reshape(5, 7, 2), axis=1)
+    assert (steps[..., 0] > 0).all() and np.ptp(steps[..., 0]) < 2.0, "row by row, from left to right"
 
 
 # Its print
@@ -175,6 +254,26 @@ def test_camera_of_rendered_boards(renderer):
     middle = renderer.board.cornersMm().mean(axis=0)
     seen = result.intrinsics.project(renderer.board.cornersMm() - middle + pose[1]) - 0.5
     assert np.abs(seen - trueCornersPx(renderer.board, *pose)).max() < 1.0
+
+
+def test_camera_of_a_board_in_the_older_layout():
+    board, cameras = Board(CHARUCO), []
+    for isLegacy in (False, True):
+        renderer = BoardRenderer(board, MATRIX, DISTORTION, SIZE, 1, isLegacy)
+        collector = ViewCollector(board)
+        for number, pose in enumerate(handHeldPoses(board, MATRIX, SIZE)[:12]):
+            progress = hold(collector, renderer.render(*pose, seed=number), 66 * number)
+        result = collector.calibrate()
+        assert progress.layout == result.layout == (LEGACY if isLegacy else CURRENT)
+        cameras.append(result.intrinsics.matrix)
+    assert cameras[1][[0, 1], [0, 1]] == pytest.approx(MATRIX[[0, 1], [0, 1]], rel=0.01)
+    assert cameras[1] == pytest.approx(cameras[0], rel=0.003, abs=1.0)
+
+
+def test_a_part_that_does_not_tell_the_layout_is_too_little():
+    board, image, truePx = boards(7, 6, True, turned(0, 0), [0.0, 0.0, 330.0])
+    image[:, int(truePx[5, 0]) - 5 :] = 70
+    assert hold(ViewCollector(board), np.repeat(image[:, :, None], 3, axis=2), 0).rejection == "fewCorners"
 
 
 def test_why_a_picture_is_not_taken(renderer):

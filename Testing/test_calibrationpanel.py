@@ -122,6 +122,7 @@ def test_clip_of_a_board_calibrates_the_camera(app, panel, boardClip):
 
     assert not ui.calibrateButton.checked and ui.boardColumnsSpinBox.enabled and status(panel) == ""
     assert f"RMS {result.intrinsics.rmsPx:.2f} px" in ui.calibrationHintLabel.text
+    assert ("The board has OpenCV's layout." in ui.calibrationHintLabel.text) == (board.kind == CHARUCO)
     assert inUse(panel).startswith("Calibrated for 640 × 480 px, RMS 0.")
     assert result.intrinsics.calibrationTime in inUse(panel)
     # It is there again in another session, for this source only, and used for tracking.
@@ -182,6 +183,9 @@ def test_hints_say_how_to_hold_the_board(panel):
                 hints.add(panel.ui.calibrationHintLabel.text)
     assert len(hints) == 6 * 6
     assert all(hint.startswith("Views: 3 of at least 12.") for hint in hints)
+    for layout, words in (("current", "OpenCV's layout."), ("legacy", "of calib.io and of OpenCV before 4.6.")):
+        panel._calibrationPanel._showProgress(Progress(preview, 3, "", 0, (), 0.4, layout))
+        assert panel.ui.calibrationHintLabel.text.endswith(words)
 
 
 def test_nothing_is_chosen(app, panel):

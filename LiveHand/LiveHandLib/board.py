@@ -10,6 +10,11 @@ from .turns import Turns
 
 CHARUCO, CHESSBOARD = "charuco", "chessboard"
 
+CURRENT, LEGACY = "current", "legacy"
+"""The layouts of ChArUco boards with an even number of rows: the outer corner of the first square is that of a black one
+(OpenCV from 4.6 on), or that of a white one with a marker (OpenCV before, and calib.io). The corners and their order are
+the same. See ``cv2.aruco.CharucoBoard.setLegacyPattern``; with an odd number of rows both are the same board."""
+
 PAPERS_MM = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 
 _MODULES = 8
@@ -23,7 +28,8 @@ _LONGEST_SIDE_PX = 960
 class Board:
     """A flat board of black and white squares, whose inner corners are the points to calibrate with.
 
-    Its frame: mm, x to the right and y down from the outer corner of the first square, which is black.
+    Its frame: mm, x to the right and y down from the outer corner of the first square, which is black in boards that
+    are printed here.
 
     :ivar kind: ``"charuco"``, with a marker in each white square, so that parts of the board can be told apart, or
         ``"chessboard"``, which has to be seen as a whole. The markers are those of OpenCV's ``DICT_4X4_250`` (or
@@ -60,11 +66,13 @@ class Board:
             return (x + y) % 2 == 0
         return self._charuco().generateImage((self.columns * _MODULES, self.rows * _MODULES)) == 0
 
-    def _charuco(self):
+    def _charuco(self, layout: str = CURRENT):
         import cv2
 
         markers = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
-        return cv2.aruco.CharucoBoard((self.columns, self.rows), self.squareMm, 0.75 * self.squareMm, markers)
+        board = cv2.aruco.CharucoBoard((self.columns, self.rows), self.squareMm, 0.75 * self.squareMm, markers)
+        board.setLegacyPattern(layout == LEGACY)
+        return board
 
     def pdf(self, paper: str) -> bytes:
         """The board as a PDF to be printed at its true size, with a line of 100 mm to check that it was.
@@ -101,9 +109,15 @@ class Board:
 
 
 class BoardFinder:
-    """Finds a board's corners in pictures.
+    """Finds a board's corners in the frames of a stream.
+
+    A ChArUco board may have either of two layouts. The markers say which; until they do, no corners are found, for in
+    the wrong layout some would be taken for their neighbours.
 
     :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    :ivar layout: which layout the board has, :data:`CURRENT` or :data:`LEGACY`; empty if there is but one or nothing
+        has told it yet.
+    :ivar isUndecided: whether the newest frame has markers, but too few to tell the layout.
     """
 
     def __init__(self, board: Board, turns: Turns | None = None) -> None:
@@ -111,7 +125,13 @@ class BoardFinder:
 
         self.board = board
         self._turns = turns or Turns()
-        self._detector = cv2.aruco.CharucoDetector(board._charuco()) if board.kind == CHARUCO else None
+        self.layout, self.isUndecided = "", False
+        isCharuco, hasLayouts = board.kind == CHARUCO, board.rows % 2 == 0
+        self._detector = cv2.aruco.CharucoDetector(board._charuco()) if isCharuco and not hasLayouts else None
+        self._layouts = {}
+        if isCharuco and hasLayouts:
+            self._layouts = {layout: board._charuco(layout) for layout in (CURRENT, LEGACY)}
+            self._markers = cv2.aruco.ArucoDetector(self._layouts[CURRENT].getDictionary())
 
     def find(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the board.
@@ -126,13 +146,14 @@ class BoardFinder:
         scale = max(1.0, max(width, height) / _LONGEST_SIDE_PX)
         size = round(width / scale), round(height / scale)
         small = grey if scale == 1.0 else cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-        indices, cornersPx = self._findCharuco(small) if self._detector else self._findChessboard(small)
+        isCharuco = self.board.kind == CHARUCO
+        indices, cornersPx = self._findCharuco(small) if isCharuco else self._findChessboard(small)
         if not len(indices):
             return indices, cornersPx
         # Also where nothing was reduced: the corners of a ChArUco board are half a pixel off in OpenCV before 5. From
         # half a square's width on the window would take in the next corner; a marker begins at an eighth.
         spacing = self._spacingPx(indices, cornersPx) * scale
-        window = int(np.clip(spacing * (0.11 if self._detector else 0.3), 2, 12))
+        window = int(np.clip(spacing * (0.11 if isCharuco else 0.3), 2, 12))
         cornersPx = (cornersPx + 0.5) * np.divide((width, height), size) - 0.5
         stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
         with self._turns.away("refine"):
@@ -142,13 +163,40 @@ class BoardFinder:
         return indices, refined.reshape(-1, 2).astype(float)
 
     def _findCharuco(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with self._turns.away("find"):
-            cornersPx, indices, *_markers = self._detector.detectBoard(grey)
+        markers = () if self._detector else self._tellLayout(grey)
+        if not self._detector:
+            return np.zeros(0, int), np.zeros((0, 2))
+        with self._turns.away("interpolate" if markers else "find"):
+            cornersPx, indices, *_markers = self._detector.detectBoard(grey, None, None, *markers)
         if indices is None:
             return np.zeros(0, int), np.zeros((0, 2))
         indices, cornersPx = indices.ravel(), cornersPx.reshape(-1, 2).astype(float)
         order = np.argsort(indices)
         return indices[order], cornersPx[order]
+
+    def _tellLayout(self, grey: np.ndarray) -> tuple:
+        """Choose the detector for the layout that the markers have.
+
+        :returns: the markers' corners and numbers, as OpenCV has them.
+        """
+        import cv2
+
+        with self._turns.away("find"):
+            cornersPx, numbers, _rejected = self._markers.detectMarkers(grey)
+        self.isUndecided = False
+        if numbers is None:
+            return ()
+        markersPx = dict(zip(numbers.ravel().tolist(), np.reshape(cornersPx, (-1, 4, 2)), strict=True))
+        fits, misfits = zip(*(_neighbours(layout, markersPx) for layout in self._layouts.values()), strict=True)
+        # Where the number of columns is odd, a part of the board looks like the same part of the other layout, one
+        # column on; but not all of the board.
+        best = int(np.argmax(fits))
+        if fits[best] > max(fits[1 - best], misfits[best]) and misfits[best] < misfits[1 - best]:
+            self.layout = list(self._layouts)[best]
+            self._detector = cv2.aruco.CharucoDetector(self._layouts[self.layout])
+        else:
+            self.isUndecided = True
+        return cornersPx, numbers
 
     def _findChessboard(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import cv2
@@ -173,6 +221,32 @@ class BoardFinder:
         steps = np.concatenate([np.diff(grid, axis=axis).reshape(-1, 2) for axis in (0, 1)])
         lengths = np.hypot(*steps[np.isfinite(steps).all(axis=1)].T)
         return float(lengths.min()) if len(lengths) else 0.0
+
+
+def _neighbours(charuco, markersPx: dict[int, np.ndarray]) -> tuple[int, int]:
+    """Compare markers with a layout: those of diagonal neighbours point at each other.
+
+    From a marker's corner to the neighbour's next to it is a third of the marker's diagonal, for a marker takes three
+    quarters of its square.
+
+    :param charuco: OpenCV's board in that layout.
+    :param markersPx: by their numbers, (4, 2) px, clockwise from the marker's top left corner.
+    :returns: how many pairs of neighbours are as they have to be, and how many are not.
+    """
+    squares = np.array([corners[0] for corners in charuco.getObjPoints()])[:, :2] // charuco.getSquareLength()
+    numbers = {tuple(square): number for number, square in enumerate(squares.astype(int).tolist())}
+    errors = []
+    for (column, row), number in numbers.items():
+        for step, corner in ((1, 2), (-1, 3)):  # down to the right, and to the left
+            other = numbers.get((column + step, row + 1))
+            if number in markersPx and other in markersPx:
+                (toPx, fromPx), (otherFromPx, otherToPx) = (
+                    (markersPx[one][corner], markersPx[one][corner - 2]) for one in (number, other)
+                )
+                diagonal = (toPx - fromPx + otherFromPx - otherToPx) / 2.0
+                errors.append(np.linalg.norm(otherToPx - toPx - diagonal / 3.0) / np.linalg.norm(diagonal))
+    fits = int(np.count_nonzero(np.array(errors) < 1.0 / 3.0))
+    return fits, len(errors) - fits
 
 
 def _blackRectangles(black: np.ndarray) -> list[tuple[int, int, int, int]]:

@@ -1,5 +1,6 @@
 """Calibrates a camera from views of a board, which are chosen by themselves. Knows OpenCV, nothing of Qt or MRML."""
 
+import dataclasses
 import time
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ class Progress:
     :ivar cellsWanted: how many cells of the picture want corners.
     :ivar tiltsWanted: those of :data:`TILTS` of which more views are wanted.
     :ivar done: how much of what is wanted has been reached, 0 to 1.
+    :ivar layout: which layout the board has, see :class:`BoardFinder`.
     """
 
     preview: np.ndarray
@@ -61,6 +63,7 @@ class Progress:
     cellsWanted: int
     tiltsWanted: tuple[str, ...]
     done: float
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,14 @@ class Calibration:
     :ivar views: how many views it rests on.
     :ivar outliersPx: RMS reprojection errors of the views that were left out because theirs was too large, px.
     :ivar focalErrorPx: standard deviation of the focal length, px.
+    :ivar layout: which layout the board has, see :class:`BoardFinder`.
     """
 
     intrinsics: Intrinsics
     views: int
     outliersPx: tuple[float, ...]
     focalErrorPx: float
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,7 @@ class ViewCollector:
             cellsWanted=int(self._cellsWanted().sum()),
             tiltsWanted=tuple(side for side, count in self._tilts.items() if count < VIEWS_PER_TILT),
             done=1.0 if self.isComplete() else sum(parts) / len(parts),
+            layout=self._finder.layout,
         )
 
     def isComplete(self) -> bool:
@@ -143,7 +149,8 @@ class ViewCollector:
 
     def calibrate(self) -> Calibration:
         """Calibrate from the views taken, see :func:`calibrate`."""
-        return calibrate(self._board, self.views, self._imageSize, self._turns)
+        result = calibrate(self._board, self.views, self._imageSize, self._turns)
+        return dataclasses.replace(result, layout=self._finder.layout)
 
     def _cellsWanted(self) -> np.ndarray:
         return self._cells < CORNERS_PER_CELL
@@ -154,7 +161,7 @@ class ViewCollector:
         :returns: why it was not taken; empty if it was.
         """
         if not len(view.indices):
-            return "noBoard"
+            return "fewCorners" if self._finder.isUndecided else "noBoard"
         cornersMm = self._cornersMm[view.indices]
         spread = np.linalg.svd(cornersMm - cornersMm.mean(axis=0), compute_uv=False)
         if len(cornersMm) < CORNERS_NEEDED or spread[1] < self._board.squareMm:  # all in one line, for example

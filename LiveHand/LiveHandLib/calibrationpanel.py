@@ -5,7 +5,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import tracking
-from .board import CHARUCO, CHESSBOARD, PAPERS_MM, Board, savePdf
+from .board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, savePdf
 from .calibration import VIEWS_WANTED, Calibration, Progress
 from .errors import LiveHandError
 from .intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
@@ -160,7 +160,7 @@ class CalibrationPanel:
         ui.calibrationPictureLabel.setPixmap(pixmap(progress.preview))
         ui.calibrationProgressBar.setValue(int(100 * progress.done))
         taken = _("Views: {count} of at least {wanted}.").format(count=progress.views, wanted=VIEWS_WANTED)
-        self._showHint(" ".join(filter(None, [taken, _rejection(progress), _advice(progress)])))
+        self._showHint(" ".join(filter(None, [taken, _rejection(progress), _advice(progress), _layout(progress.layout)])))
 
     def onCalibrated(self, result: Calibration) -> None:
         """Tell how it went; the logic has saved it."""
@@ -171,7 +171,7 @@ class CalibrationPanel:
             text += " " + _("{count} did not fit and were left out (RMS up to {worst:.1f} px).").format(
                 count=len(result.outliersPx), worst=max(result.outliersPx)
             )
-        self._showHint(text)
+        self._showHint(" ".join(filter(None, [text, _layout(result.layout)])))
         self.update()
 
     def _showHint(self, text: str) -> None:
@@ -215,6 +215,14 @@ class CalibrationPanel:
         except LiveHandError as error:
             self._tell(error)
         self.update()
+
+
+def _layout(layout: str) -> str:
+    return {
+        "": "",
+        CURRENT: _("The board has OpenCV's layout."),
+        LEGACY: _("The board has the layout of calib.io and of OpenCV before 4.6."),
+    }[layout]
 
 
 def _rejection(progress: Progress) -> str:
