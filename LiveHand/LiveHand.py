@@ -202,6 +202,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._pointerFilter = None
         self._motionPanel = None
         self._resolution: tuple[int, int] | None = None  # of the pictures, as far as the panel knows
+        self._hadObstacle = False
 
     def setup(self) -> None:
         """Called when the user opens the module the first time and the widget is initialized."""
@@ -324,13 +325,19 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # Packages
 
     def updatePackages(self) -> None:
-        """Show the install button if a package is missing; otherwise look for cameras."""
+        """Show the install button if a package is missing, and what is in the way; otherwise look for cameras."""
         missing = self.logic.missingPackages()
+        obstacle = self.logic.packageObstacle()
+        if obstacle:
+            self.showMessage(sentence(obstacle), isError=True)
+        elif self._hadObstacle:
+            self.showMessage("")
+        self._hadObstacle = obstacle is not None
         self.ui.installWidget.visible = bool(missing)
         self.ui.installButton.setToolTip(
             _("Install in Slicer's Python, after asking:") + "\n" + "\n".join(missing) if missing else ""
         )
-        self.ui.liveCheckBox.enabled = not missing
+        self.ui.liveCheckBox.enabled = not obstacle
         self._calibrationPanel.update()
         self._findCameras()
 
@@ -340,8 +347,10 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             self.logic.installPackages()
         except LiveHandError as error:
+            self.updatePackages()
             self.onFailed(error)
-        self.updatePackages()
+        else:
+            self.updatePackages()
 
     # Source
 
@@ -774,8 +783,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hasEnded = False
         if settings.source == "":
             self._refuse(LiveHandError("noSource"))
-        elif missing := self.missingPackages():
-            self._refuse(LiveHandError("packageMissing", package=missing[0]))
+        elif obstacle := self.packageObstacle():
+            self._refuse(obstacle)
         elif version := self.unagreedMediapipe():
             self._refuse(LiveHandError("consentNeeded", version=version))
         else:
@@ -899,10 +908,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """What has to be installed before Live can be on, as pip takes it."""
         return packages.missing(resourcePath("requirements.txt"))
 
+    def packageObstacle(self) -> LiveHandError | None:
+        """What about the packages keeps Live from going on, see :func:`packages.obstacle`; None if all is well."""
+        return packages.obstacle(resourcePath("requirements.txt"))
+
     def installPackages(self) -> None:
         """Install what is missing. The user is asked first.
 
-        :raises LiveHandError: ``installDeclined`` or ``installFailed``.
+        :raises LiveHandError: ``installDeclined``, or why it failed, see :func:`packages.install`.
         """
         packages.install(resourcePath("requirements.txt"))
 

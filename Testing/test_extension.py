@@ -117,6 +117,7 @@ def imports(path) -> set[str]:
     "part, never",
     [
         ("errors", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
+        ("installed", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("turns", {"qt", "slicer", "vtk", "mediapipe", "cv2", "numpy"}),
         ("geometry", {"qt", "slicer", "vtk", "mediapipe", "cv2"}),
         ("pose", {"qt", "slicer", "vtk", "mediapipe", "cv2", "camera", "tracking", "worker", "scene", "gil"}),

@@ -191,5 +191,10 @@ def test_missing_and_broken_packages_are_named(tmp_path):
     hide += "importlib.util.find_spec = lambda name, *a: None if name == 'mediapipe' else find(name, *a)\n"
     hide += "sys.modules['mediapipe'] = None\n"
     assert runPython(hide + report) == "packageMissing mediapipe"
-    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
-    assert runPython(f"sys.path.insert(0, {str(tmp_path)!r})\n" + report) == "packageBroken opencv-python"
+    for text, reason in (
+        ("libGL.so.1: cannot open shared object file", "libraryMissing"),
+        ("undefined symbol", "packageBroken"),
+    ):
+        (tmp_path / "cv2.py").write_text(f"import sys; sys.path.insert(0, 'cv2'); raise ImportError({text!r})")
+        code = f"sys.path.insert(0, {str(tmp_path)!r})\n{report}\nassert 'cv2' not in sys.path"
+        assert runPython(code) == f"{reason} opencv-python"

@@ -11,9 +11,9 @@ from .turns import Turns
 CHARUCO, CHESSBOARD = "charuco", "chessboard"
 
 CURRENT, LEGACY = "current", "legacy"
-"""The layouts of ChArUco boards with an even number of rows: the outer corner of the first square is that of a black one
-(OpenCV from 4.6 on), or that of a white one with a marker (OpenCV before, and calib.io). The corners and their order are
-the same. See ``cv2.aruco.CharucoBoard.setLegacyPattern``; with an odd number of rows both are the same board."""
+"""The layouts of ChArUco boards with an even number of rows: the first square is black (OpenCV from 4.6), or white with
+a marker (OpenCV before, and calib.io). The corners and their order are the same. See OpenCV's documentation of
+``CharucoBoard.setLegacyPattern``; with an odd number of rows both are the same board."""
 
 PAPERS_MM = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 

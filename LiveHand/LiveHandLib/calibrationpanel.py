@@ -160,7 +160,8 @@ class CalibrationPanel:
         ui.calibrationPictureLabel.setPixmap(pixmap(progress.preview))
         ui.calibrationProgressBar.setValue(int(100 * progress.done))
         taken = _("Views: {count} of at least {wanted}.").format(count=progress.views, wanted=VIEWS_WANTED)
-        self._showHint(" ".join(filter(None, [taken, _rejection(progress), _advice(progress), _layout(progress.layout)])))
+        parts = [taken, _rejection(progress), _advice(progress), _layout(progress.layout)]
+        self._showHint(" ".join(filter(None, parts)))
 
     def onCalibrated(self, result: Calibration) -> None:
         """Tell how it went; the logic has saved it."""

@@ -10,13 +10,61 @@ def sentence(error: LiveHandError) -> str:
     sentences = {
         "packageMissing": _("The Python package {package} is missing: click Install packages."),
         "packageBroken": _(
-            "The Python package {package} cannot be loaded ({detail}): "
-            "reinstall it, for example with slicer.util.pip_install('--force-reinstall {package}'), and restart Slicer."
+            "The Python package {package} cannot be loaded ({detail}): enter "
+            "slicer.util.pip_install('--force-reinstall --no-deps {requirement}') in the Python console, and restart "
+            "Slicer."
         ),
+        "libraryMissing": _(
+            "The Python package {package} cannot be loaded, for this computer lacks the library {library}: install it "
+            "with the system's package manager, and restart Slicer."
+        ),
+        "packageHidden": _(
+            "Python finds {folder} in place of the installed package {package}: move that away, or take its folder "
+            "from PYTHONPATH, and restart Slicer."
+        ),
+        "restartNeeded": _("The Python package {package} is in use in its version {version}: restart Slicer."),
         "installDeclined": _("The packages were not installed, as you chose: Live needs them."),
+        "installPlatform": _(
+            "There is no MediaPipe for this computer ({platform}): use Slicer for Windows, for Linux on x86-64, or for "
+            "Macs with Apple silicon."
+        ),
+        "pipMissing": _(
+            "Slicer's Python has lost pip: enter import ensurepip; ensurepip.bootstrap() in the Python console, and "
+            "click Install packages."
+        ),
+        "installNotWritable": _(
+            "Slicer's folder {folder} cannot be written: get the right to write there, or install Slicer into a folder "
+            "of your own, and click Install packages."
+        ),
+        "installDiskFull": _(
+            "Installing {packages} failed, for the disk is full: free 500 MB, and click Install packages."
+        ),
+        "installInUse": _(
+            "Installing {packages} failed, for files cannot be replaced: restart Slicer, and click Install packages "
+            "before anything else."
+        ),
+        "installConflict": _(
+            "Installing {packages} failed, for they do not go with numpy {version}, which Slicer or another extension "
+            "needs: install LiveHand in another Slicer, without that extension."
+        ),
+        "installOffline": _(
+            "Installing {packages} failed, for pip cannot reach the package index: check the network connection and "
+            "the proxy, and click Install packages."
+        ),
+        "installLeftOver": _(
+            "pip stops at what earlier installations left over: delete {folders}, and click Install packages."
+        ),
+        "installUnavailable": _(
+            "pip's package index has no {package} for this Python: have pip use pypi.org (index-url in pip's "
+            "settings), and click Install packages."
+        ),
+        "installElsewhere": _(
+            "pip has put {packages} where Slicer's Python does not find them: take PIP_TARGET, PIP_PREFIX or PIP_USER "
+            "out of the environment and of pip's settings, restart Slicer, and click Install packages."
+        ),
         "installFailed": _(
-            "Installing {packages} failed: check the network connection and what pip says in the Python console, "
-            "then try again. There is no MediaPipe for Macs with Intel processors or for Linux on ARM."
+            "Installing {packages} failed ({detail}): read what pip says in the Python console, and click Install "
+            "packages."
         ),
         "consentNeeded": _(
             "MediaPipe {version}, which another extension installed, reports on its use to Google: "

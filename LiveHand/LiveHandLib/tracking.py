@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import types
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import installed
 from .errors import LiveHandError
 from .turns import Turns
 
@@ -135,17 +137,30 @@ def importPackages(*packages: str) -> None:
     To be called in the worker: it takes up to some seconds the first time.
 
     :param packages: which of ``"opencv-python"`` and ``"mediapipe"``; both if none is given.
-    :raises LiveHandError: ``packageMissing`` or ``packageBroken``, with the package's name.
+    :raises LiveHandError: ``packageMissing``, ``packageBroken`` or ``libraryMissing``, with the package's name.
     """
+    path = sys.path.copy()
     with _environmentKept(), _soundLeftAlone():
         for package in packages or _MODULES:
             for module in _MODULES[package]:
                 try:
                     importlib.import_module(module)
                 except Exception as error:
+                    sys.path[:] = path  # cv2 puts its own folder there, and leaves it if it fails
                     if importlib.util.find_spec(module.partition(".")[0]) is None:
                         raise LiveHandError("packageMissing", package=package) from error
-                    raise LiveHandError("packageBroken", package=package, detail=str(error)) from error
+                    raise _broken(package, str(error)) from error
+
+
+def _broken(package: str, detail: str) -> LiveHandError:
+    names = installed.OPENCV_DISTRIBUTIONS if package in installed.OPENCV_DISTRIBUTIONS else (package,)
+    found = installed.of(*names)
+    library = re.search(r"(lib\S+\.so[.\d]*): cannot open shared object", detail)
+    if library and not (found and found.hasFile(library[1])):
+        return LiveHandError("libraryMissing", package=package, library=library[1])
+    return LiveHandError(
+        "packageBroken", package=package, detail=detail, requirement=found.requirement() if found else package
+    )
 
 
 def sha256(path: str | Path) -> str:
