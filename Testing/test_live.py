@@ -451,16 +451,18 @@ def test_no_source(app, widget):
     assert not widget.ui.liveCheckBox.checked
 
 
-def test_package_that_is_missing(app, widget, monkeypatch):
-    from LiveHandLib import packages
+def test_package_that_is_missing(app, widget, monkeypatch, tmp_path):
+    import LiveHand
 
-    monkeypatch.setattr(packages, "missing", lambda file: ["mediapipe==0.10.31"])
+    resourcePath, path = LiveHand.resourcePath, tmp_path / "requirements.txt"
+    path.write_text("mediapipe==0.9.9")
+    monkeypatch.setattr(LiveHand, "resourcePath", lambda name: path if name == path.name else resourcePath(name))
     widget.enter()
     assert widget.ui.installWidget.visible
     assert not widget.ui.liveCheckBox.enabled
     widget.logic.setSource(SAMPLE_CLIP)
     widget.logic.start()
-    assert "mediapipe==0.10.31 is missing" in status(widget)
+    assert "mediapipe==0.9.9 is missing" in status(widget)
     assert widget.logic.worker.state == "off"
     monkeypatch.undo()
     widget.enter()
