@@ -3,9 +3,6 @@
 import accuracy
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.geometry import pointer
@@ -99,19 +96,25 @@ def test_palm_width_that_cannot_be(width):
         HandPose(width)
 
 
-anywhere = st.floats(-3, 3, width=32)
+def flags(numbers: str) -> np.ndarray:
+    return np.array([float(number) for number in numbers])
 
 
-@given(
-    st.lists(st.tuples(arrays(float, (21, 2), elements=anywhere), arrays(float, 21, elements=anywhere)), max_size=4),
-    st.integers(-100, 2000),
+@pytest.mark.fault("Field: all landmarks in one point")
+@pytest.mark.parametrize(
+    "at, depth",
+    [
+        ((0.1, 0.2), 3.0 * flags("100000000000000001000")),
+        ((1.0, 1.0), 0.1 * flags("010000010001100110001")),
+        ((0.5, 0.0), 0.1 * flags("100001000001100101010")),
+        ((0.0, 0.0), 1.0 * flags("100000111011010101100")),
+    ],
 )
-def test_no_landmarks_make_the_hand_fly_away(pictures, step):
-    pose = HandPose()
-    for n, picture in enumerate(pictures):
-        placed, deviations = pose.update(*picture, n * step)
-        assert np.isfinite(placed).all() and np.isfinite(deviations).all() and (deviations > 0).all()
-        assert (placed[:, 2] >= 80.0).all() and (placed[:, 2] <= 3000.0).all()
+def test_landmarks_in_one_point_have_a_pose(at, depth):
+    """These made a matrix that is exactly singular, and others nearly, see test_fuzz.py for any landmarks."""
+    placed, deviations = HandPose().update(np.tile(at, (21, 1)), depth, 0)
+    assert np.isfinite(placed).all() and np.isfinite(deviations).all() and (deviations > 0).all()
+    assert (placed[:, 2] >= 80.0).all() and (placed[:, 2] <= 3000.0).all()
 
 
 # Smoothing
@@ -163,13 +166,6 @@ def test_pointer_begins_beyond_the_tip_and_its_pad_is_on_the_palms_side(side, sh
     assert along @ (posed.landmarks[8] - posed.landmarks[7]) > 0
     assert pad[2] < -0.8, "towards the camera"
     assert matrix[:3, 3] == pytest.approx(posed.landmarks[8] + 7.0 * along + 2.0 * pad)
-
-
-@given(arrays(float, (21, 3), elements=st.floats(-1000, 1000, width=32)), st.sampled_from(["Left", "Right"]))
-def test_pointer_of_any_landmarks_is_a_frame(landmarks, side):
-    matrix = pointer(landmarks, side, 7.0, 0.0)
-    assert np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3), atol=1e-6)
-    assert np.isclose(np.linalg.det(matrix[:3, :3]), 1.0)
 
 
 # Against the truth, through MediaPipe

@@ -71,7 +71,13 @@ _OUTLIER_SDS = 3.0  # from where on a distance or a depth is taken to be wrong r
 _STEPS, _FIRST_STEPS = 2, 20
 _DOUBT_EVERY = 6  # pictures: so often the pose before is not trusted to lead to the best one
 _NEAREST_MM, _FARTHEST_MM = 80.0, 3000.0
-_NOTHING_KNOWN = np.eye(_N) / _FARTHEST_MM**2  # information, so that even a hand seen as a point has a covariance
+# Whatever the landmarks are, no matrix that is inverted comes near to being singular: its eigenvalues lie between
+# _NOTHING_KNOWN's, 1e-7 / mm^2, and some 1e4 / mm^2, because directions, relative depths, steps, distances and the time
+# between frames are bounded, none of them where a hand can be. That leaves five of a double's 16 digits.
+_NOTHING_KNOWN = np.eye(_N) / _FARTHEST_MM**2  # information: even a hand seen as a point has a covariance
+_LARGEST_SLOPE = 10.0  # of directions, 84 degrees off the axis, and of relative depths
+_SHORTEST_MM2 = 1e-4  # of a distance's square, well above its rounding error: a slope is no more than the ray is long
+_SHORTEST_MS = 1.0  # between frames; where a clock stands still, one frame repeated says no more each time
 _STALE_MS = 1000.0  # after which the last pose says nothing about the next
 
 # Not known better with any number of pictures: the palm width from a ruler and the landmarks laid by MediaPipe.
@@ -123,11 +129,13 @@ class HandPose:
             deviation of each one's distance from where it truly is, mm.
         """
         rays = np.ones((_N, 3))
-        rays[:, :2] = normalized
+        rays[:, :2] = _bounded(normalized, _LARGEST_SLOPE)
+        relativeDepth = _bounded(relativeDepth, _LARGEST_SLOPE)
         relief = _DEPTH_FACTORS * (relativeDepth[_CHILD] - relativeDepth[_PARENT])
         elapsed = timestampMs - self._lastMs
         self._lastMs = timestampMs
         if self._depths is not None and 0 <= elapsed < _STALE_MS:
+            elapsed = max(elapsed, _SHORTEST_MS)
             grown = self._covariance + elapsed * _COMMON_MM2_PER_MS
             grown.flat[:: _N + 1] += elapsed * _SINGLE_MM2_PER_MS
             expected, information = self._depths, np.linalg.inv(grown)
@@ -137,7 +145,7 @@ class HandPose:
                 candidates.append(self._placedAlone(rays, relief))
             steps = _STEPS
         else:
-            expected, information = self._placedAlone(rays, relief), np.zeros((_N, _N))
+            expected, information = self._placedAlone(rays, relief), _NOTHING_KNOWN
             candidates = [expected]
             steps = _FIRST_STEPS
         fits = [self._fit(start, rays, relief, expected, information, steps) for start in candidates]
@@ -146,7 +154,9 @@ class HandPose:
             # No hand is there; what this picture says alone is bounded by its construction.
             depths = np.clip(self._placedAlone(rays, relief), _NEAREST_MM, _FARTHEST_MM)
         self._depths = depths
-        self._covariance = np.linalg.inv(measured / _PICTURES_ALIKE + information + _NOTHING_KNOWN)
+        # By Cholesky's triangle, which makes it symmetric and its diagonal positive, however inexact it is.
+        root = np.linalg.inv(np.linalg.cholesky(measured / _PICTURES_ALIKE + information + _NOTHING_KNOWN))
+        self._covariance = root.T @ root
         return rays * depths[:, None], self._deviations()
 
     def _deviations(self) -> np.ndarray:
@@ -160,7 +170,7 @@ class HandPose:
         across = points[_FROM] - points[_TO]
         seen = np.sqrt(_sum(across * across, axis=1)) / self._lengthSds
         depth = seen @ (self._lengths / self._lengthSds) / max(seen @ seen, 1e-12)
-        return min(max(depth, _NEAREST_MM), _FARTHEST_MM) * shape
+        return _bounded(min(max(depth, _NEAREST_MM), _FARTHEST_MM) * shape, _FARTHEST_MM)
 
     def _fit(self, depths, rays, relief, expected, information, steps) -> tuple[np.ndarray, np.ndarray, float]:
         """The best depths from a start, how surely this picture says so (information matrix), and the cost."""
@@ -176,7 +186,7 @@ class HandPose:
         def errors(depths):
             a, b = depths[_FROM], depths[_TO]
             alongA, alongB = a * ff - b * ft, b * tt - a * ft
-            lengths = np.sqrt(np.maximum(a * alongA + b * alongB, 0.0)) + 1e-6
+            lengths = np.sqrt(np.maximum(a * alongA + b * alongB, _SHORTEST_MM2))
             error = np.concatenate([lengths, depths[_CHILD] - depths[_PARENT]]) * precisions - expectedErrors
             weights = 1.0 / (1.0 + (error / _OUTLIER_SDS) ** 2)
             moved = depths - expected
@@ -192,11 +202,12 @@ class HandPose:
             measured = weighted @ jacobian
             normal = measured + information
             normal.flat[:: _N + 1] *= 1.0 + damping
-            change = np.linalg.inv(normal) @ (weighted @ error + information @ (depths - expected))
-            better = errors(depths - change)
+            change = np.linalg.solve(normal, weighted @ error + information @ (depths - expected))
+            changed = _bounded(depths - change, _FARTHEST_MM)
+            better = errors(changed)
             if better[3] < cost:
                 gain = cost - better[3]
-                depths = depths - change
+                depths = changed
                 error, weights, slopes, cost = better
                 damping /= 5.0
                 if gain < 1e-3 * (1.0 + cost):
@@ -204,6 +215,10 @@ class HandPose:
             else:
                 damping *= 25.0
         return depths, measured, cost
+
+
+def _bounded(values: np.ndarray, largest: float) -> np.ndarray:
+    return np.minimum(np.maximum(values, -largest), largest)  # faster than np.clip
 
 
 def deviationsAfter(deviationsMm: np.ndarray, elapsedMs: float) -> np.ndarray:

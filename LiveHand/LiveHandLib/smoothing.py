@@ -19,6 +19,7 @@ class OneEuro:
     """The paper's beta. At 100 mm/s, a hand that points from one thing to the next, 8 ms of delay are left."""
     SPEED_CUTOFF_HZ = 2.0
     LONGEST_GAP_MS = 300.0  # after which there is nothing to smooth with
+    SHORTEST_STEP_MS = 1.0  # as if so much had passed at least, for a speed is a change over a time
 
     def __init__(self, delayMs: float) -> None:
         self._slowestHz = 1000.0 / (2.0 * np.pi * delayMs) if delayMs > 0 else np.inf
@@ -40,7 +41,7 @@ class OneEuro:
         if self._smoothed is None or not 0 < timestampMs - self._lastMs < self.LONGEST_GAP_MS:
             self._smoothed, self._velocities = points, np.zeros_like(points)
         else:
-            seconds = (timestampMs - self._lastMs) / 1000.0
+            seconds = max(timestampMs - self._lastMs, self.SHORTEST_STEP_MS) / 1000.0
             velocities = (points - self._last) / seconds
             self._velocities = self._velocities + _share(self.SPEED_CUTOFF_HZ, seconds) * (
                 velocities - self._velocities
