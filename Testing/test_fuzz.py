@@ -1,17 +1,18 @@
 """What nobody thought of: any actions in any order, and any landmarks MediaPipe may give, through the whole module."""
 
 import os
+import secrets
 import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from conftest import SAMPLE_CLIP, liveHandThreads, settled
+from conftest import ROOT, SAMPLE_CLIP, liveHandThreads, settled
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -465,8 +466,8 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
             tracker._landmarker.found = found
             detected = tracker.detect(image, timeMs)
             hands = placer.place(detected, size, timeMs)
-            assert hands.keys() <= set(tracking.HANDEDNESSES) and len(hands) == min(len(detected), 2)
-            assert {id(hand.imagePx) for hand in hands.values()} == {id(hand.imagePx) for hand in detected[:2]}
+            assert hands.keys() <= set(tracking.HANDEDNESSES) and bool(hands) == bool(detected)
+            assert {id(hand.imagePx) for hand in hands.values()} <= {id(hand.imagePx) for hand in detected[:2]}
             for hand in hands.values():
                 assert hand.cameraMm.shape == (21, 3) and np.isfinite(hand.cameraMm).all()
                 assert hand.deviationsMm.shape == (21,) and np.isfinite(hand.deviationsMm).all()
@@ -486,6 +487,166 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
         check()
     assert 1 in shown and 2 in shown, "most of what MediaPipe can find is shown"
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLModelNode") <= 6
+
+
+# Landmarks, through what computes with them: cheap without Qt, so tried by the thousand
+
+
+PARTS = pytest.mark.parametrize("part", ["the same each time", "others each time"])
+
+
+def pure(part: str, examples: int):
+    """A decorator: so many cases, the same or others each time. What fails is made simpler, and told with its seed."""
+    if part == "the same each time":
+        phases = [Phase.generate, Phase.shrink]
+        return settings(profile(examples), max_examples=examples, derandomize=True, phases=phases)
+    number = int(os.environ.get("LIVEHAND_FUZZ_SEED", secrets.randbits(64)))
+    print(f"Again with the environment variable LIVEHAND_FUZZ_SEED={number}.")  # pytest shows it when the test fails
+    others = settings(profile(examples), derandomize=False, phases=[Phase.generate, Phase.shrink])
+    return lambda test: seed(number)(others(test))
+
+
+OPEN_HAND = [(0, 40), (-15, 32), (-27, 20), (-35, 8), (-40, -2)]
+OPEN_HAND += [(x, y) for x, tip in ((-14, -42), (-2, -47), (8, -44), (18, -32)) for y in np.linspace(0, tip, 4)]
+FORMS = {
+    "a point": lambda random: np.zeros((21, 2)),
+    "two points": lambda random: np.outer(random.integers(0, 2, 21), (1.0, 0.5)),
+    "a point and a few": lambda random: (random.random((21, 1)) < 0.15) * random.uniform(-1, 1, (21, 2)),
+    "a line": lambda random: np.outer(random.uniform(-1, 1, 21), random.uniform(-1, 1, 2)),
+    "an upright line": lambda random: np.outer(random.uniform(-1, 1, 21), (0.0, 1.0)),
+    "a hand": lambda random: np.array(OPEN_HAND) / 40.0,
+    "parts of a hand": lambda random: np.array(OPEN_HAND)[random.integers(0, 21, 21)] / 40.0,
+    "anything": lambda random: random.uniform(-1, 1, (21, 2)),
+}
+RELIEFS = {
+    "flat": lambda random: np.zeros(21),
+    "in two": lambda random: random.integers(0, 2, 21).astype(float),
+    "in three": lambda random: random.integers(-1, 2, 21).astype(float),
+    "a few": lambda random: (random.random(21) < 0.15) * random.choice([-3.0, 1.0, 3.0], 21),
+    "a slope": lambda random: np.linspace(-1, 1, 21),
+    "anything": lambda random: random.uniform(-1, 1, 21),
+}
+magnitudes = st.sampled_from([0.0, 5e-324, 1e-300, 1e-12, 1e-5, 1e-3, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
+offsets = st.sampled_from([0.0, 0.0, 0.5, 1.0, -3.0, 10.0, 1e-5])
+# Clocks that stand still, jump back, hurry and stop.
+pauses = st.sampled_from([33.0, 33.0, 33.0, 0.0, 5e-324, 1e-9, 1.0, 4.2, -33.0, -2000.0, 299.0, 600.0, 1e6, 1e15])
+
+
+@st.composite
+def landmarks(draw) -> np.ndarray:
+    """(21, 3) of a hand as none is: x, y and relative depth, within what the tracker lets through."""
+    random = np.random.default_rng(draw(seeds))
+    form, relief = FORMS[draw(st.sampled_from(sorted(FORMS)))], RELIEFS[draw(st.sampled_from(sorted(RELIEFS)))]
+    xy = draw(magnitudes) * form(random) + (draw(offsets), draw(offsets))
+    return np.clip(np.column_stack([xy, draw(magnitudes) * relief(random)]), -10.0, 10.0)
+
+
+@st.composite
+def streams(draw) -> list:
+    """Numbers of hands out of a few, each with the time since the frame before; at times the same few over and over."""
+    frame = st.tuples(st.lists(st.integers(0, 3), max_size=3, unique=True), pauses)
+    return draw(st.lists(frame, min_size=1, max_size=8)) * draw(st.sampled_from([1, 1, 1, 5]))
+
+
+@PARTS
+@pytest.mark.fault("Field: any landmarks, and their pose")
+def test_any_landmarks_have_a_pose(part, monkeypatch):
+    """Its matrices are far from singular, so that it does not take a rare coincidence for a failure to be found."""
+    from LiveHandLib.pose import HandPose, deviationsAfter
+    from LiveHandLib.smoothing import OneEuro
+
+    conditions = [0.0]
+
+    def watched(function):
+        def call(matrix, *others):
+            # A triangle's is the root of that of the matrix that it was made from.
+            conditions.append(np.linalg.cond(matrix) ** (1 if np.triu(matrix, 1).any() else 2))
+            return function(matrix, *others)
+
+        return call
+
+    for name in ("inv", "solve", "cholesky"):
+        monkeypatch.setattr(np.linalg, name, watched(getattr(np.linalg, name)))
+
+    @pure(part, 400)
+    @given(
+        st.lists(landmarks(), min_size=1, max_size=4),
+        streams(),
+        st.sampled_from([1.0, 1.0, 1.0, 1e-3, 1e3, 1e300]),
+        st.floats(30.0, 110.0),
+    )
+    def check(hands, stream, size, palmWidthMm) -> None:
+        pose, smoothing, timeMs = HandPose(palmWidthMm), OneEuro(50.0), 0.0
+        conditions[:] = [0.0]
+        for numbers, pause in stream:
+            timeMs += pause
+            for number in numbers[:1]:
+                hand = size * hands[number % len(hands)]
+                placed, deviations = pose.update(hand[:, :2], hand[:, 2], timeMs)
+                smoothed = smoothing.update(placed, timeMs)
+                for points in (placed, smoothed):
+                    assert np.isfinite(points).all()
+                    assert (points[:, 2] >= 80.0).all() and (points[:, 2] <= 3000.0).all()
+                    assert (np.abs(points[:, :2]) <= 10.0 * 3000.0).all()
+                for deviation in (deviations, deviationsAfter(deviations, 500.0)):
+                    assert np.isfinite(deviation).all() and (deviation > 0).all() and (deviation < 5000.0).all()
+        assert max(conditions) < 1e12
+
+    with np.errstate(all="raise", under="ignore"):
+        check()
+
+
+@PARTS
+@pytest.mark.fault("Field: any landmarks, and all that is computed of them")
+def test_any_hands_through_all_that_is_computed(part):
+    from LiveHandLib import preview, tracking
+    from LiveHandLib.geometry import pointer
+    from LiveHandLib.hints import hint
+    from LiveHandLib.joints import jointAngles, pinchDistance
+    from LiveHandLib.placing import HandPlacer, Measures
+    from LiveHandLib.surface import MESH_FILE_NAME, HandSurface
+
+    surfaces = {side: HandSurface(ROOT / "Resources" / MESH_FILE_NAME, side) for side in tracking.HANDEDNESSES}
+
+    def assertComputed(side: str, hand) -> None:
+        seen = np.column_stack([hand.imagePx, hand.depthPx])
+        for points in (hand.cameraMm, seen, hand.worldMm):
+            angles, distance = jointAngles(points, side), pinchDistance(points)
+            assert np.isfinite(angles).all() and (np.abs(angles) <= 180.0).all()
+            assert np.isfinite(distance) and distance >= 0.0
+        matrix = pointer(hand.cameraMm, side, 7.0, 3.0)
+        assert np.isfinite(matrix).all()
+        assert np.allclose(matrix[:3, :3].T @ matrix[:3, :3], np.eye(3), atol=1e-9)
+        assert np.isclose(np.linalg.det(matrix[:3, :3]), 1.0)
+        surface = surfaces[side]
+        surface.update(hand.cameraMm)
+        assert np.isfinite(surface.points).all() and np.isfinite(surface.normals).all()
+        assert np.abs(surface.points).max() < FARTHEST_MM
+
+    @pure(part, 200)
+    @given(
+        st.lists(st.tuples(labels, scores, landmarks(), landmarks()), min_size=1, max_size=4),
+        streams(),
+        sizes,
+        st.sampled_from(calibrations()),
+        st.sampled_from([0.0, 50.0, 500.0]),
+    )
+    def check(hands, stream, size, calibrations, smoothingMs) -> None:
+        placer, timeMs = HandPlacer(Measures(62.0, smoothingMs, calibrations)), 0.0
+        image = np.full((size[1], size[0], 3), 128, np.uint8)
+        for numbers, pause in stream:
+            timeMs += pause
+            found = [hands[number] for number in numbers if number < len(hands)]
+            detected = tracking._hands(found, size)
+            placed = placer.place(detected, size, timeMs)
+            assert placed.keys() <= set(tracking.HANDEDNESSES) and bool(placed) == bool(detected)
+            for side, hand in placed.items():
+                assertComputed(side, hand)
+            assert hint(image, placed.values()) in ("", "outside", "small")
+        assert preview.mirrored(image, placed, preview.PANEL_SIZE).any()
+
+    with np.errstate(all="raise", under="ignore"):
+        check()
 
 
 # Scenes
