@@ -113,6 +113,16 @@ def test_two_of_a_name_are_told_apart():
     assert len({camera.name for camera in by}) == 2
 
 
+def test_several_cameras_in_one_place():
+    vivid = [Device(number, "vivid", "platform/vivid.0") for number in (0, 2)]
+    by = onLinux(*vivid)
+    assert [camera.index for camera in by] == [200, 202]
+    assert len({camera.name for camera in by}) == len({camera.id for camera in by}) == 2
+    assert [devices.find(camera, by) for camera in by] == list(by)
+    stereo = onLinux(Device(0, "RGB", "a/usb1/1-1/1-1:1.0"), Device(2, "IR", "a/usb1/1-1/1-1:1.0"))
+    assert [devices.find(camera, stereo).name for camera in stereo] == ["RGB", "IR"]
+
+
 def test_what_opencv_cannot_open_by_an_index_is_not_listed():
     assert onLinux(Device(128, "Far away")) == ()
 

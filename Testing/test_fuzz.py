@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("model")
 def profile(examples: int, **others) -> settings:
     """The same few cases each time; for ``run.py soak`` many more, and others each time.
 
-    :param examples: how many cases, of which all tests here together take about half a minute.
+    :param examples: how many cases, of which all tests here together take about a minute.
     """
     minutes = float(os.environ.get("LIVEHAND_FUZZ_MINUTES", 0))
     return settings(
-        max_examples=max(examples, round(2 * minutes * examples)),
+        max_examples=max(examples, round(minutes * examples)),
         derandomize=not minutes,
         database=None,
         deadline=None,

@@ -6,6 +6,7 @@ never in the GUI thread, after :func:`tracking.importPackages`.
 
 import contextlib
 import ctypes
+import errno
 import getpass
 import os
 import struct
@@ -157,8 +158,8 @@ def _linuxModes(path: str) -> tuple[Mode, ...]:
     return tuple(modes)
 
 
-def _linuxErrno(path: str) -> int | None:
-    """What stands in the way of a camera: setting the format that it has is refused while another program uses it."""
+def _linuxErrno(path: str, *requests: int) -> int | None:
+    """What stands in the way of a camera: ``errno`` of the first of some requests that fails, or None."""
     import fcntl
 
     try:
@@ -166,8 +167,8 @@ def _linuxErrno(path: str) -> int | None:
         try:
             record = bytearray(208)  # struct v4l2_format
             struct.pack_into("=I", record, 0, _VIDEO_CAPTURE)
-            fcntl.ioctl(file, _G_FMT, record)
-            fcntl.ioctl(file, _S_FMT, record)
+            for request in requests:
+                fcntl.ioctl(file, request, record)
         finally:
             os.close(file)
     except OSError as error:
@@ -261,10 +262,15 @@ def refusal(index: int) -> LiveHandError:
     if sys.platform == "linux":
         path = _linuxFile(index)
         with contextlib.suppress(KeyError, OSError):  # a user without a name
-            return devices.linuxRefusal(_linuxErrno(path), path, getpass.getuser())
+            # To set the format that it has is refused while another program uses it.
+            return devices.linuxRefusal(_linuxErrno(path, _G_FMT, _S_FMT), path, getpass.getuser())
     return LiveHandError("cameraNotFound")
 
 
 def isGone(index: int) -> bool:
-    """Whether a camera that was open has been unplugged, as far as the system says at once."""
-    return sys.platform == "linux" and not os.path.exists(_linuxFile(index))
+    """Whether a camera that was open has been unplugged, as far as the system says at once.
+
+    Its file is there for as long as the driver keeps it, but cannot be opened any more.
+    """
+    gone = errno.ENOENT, errno.ENODEV, errno.ENXIO
+    return sys.platform == "linux" and _linuxErrno(_linuxFile(index), _G_FMT) in gone

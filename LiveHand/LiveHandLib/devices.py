@@ -114,23 +114,22 @@ def listed(devices: dict[int, list[Device]]) -> tuple[Camera, ...]:
 
     :param devices: by backend, the best first; a backend that could not be asked may have none.
     """
-    first: dict[str, tuple[int, Device]] = {}
+    found: list[tuple[int, Device]] = []
     for backend, ofBackend in devices.items():
-        for device in sorted(ofBackend, key=lambda device: device.index):
-            if device.index >= 100:
-                continue  # OpenCV takes the hundreds for the backend
-            known = first.get(_key(device))
-            # Without a place only the name tells; two of one name within a backend are two.
-            if known is None or (known[0] == backend and not device.place):
-                key = _key(device) if known is None else f"{_key(device)}\0{device.index}"
-                first[key] = backend, device
-    found = list(first.values())
+        known = {_key(device) for _backend, device in found}
+        # A device may have several cameras in one place, but OpenCV takes the hundreds of an index for the backend.
+        ofBackend = [device for device in ofBackend if _key(device) not in known and device.index < 100]
+        found += [(backend, device) for device in sorted(ofBackend, key=lambda device: device.index)]
     names = [device.name or f"#{device.index}" for _backend, device in found]
+    identities = [_identity(device) for _backend, device in found]
     cameras = []
-    for (backend, device), name in zip(found, names, strict=True):
+    for number, (backend, device) in enumerate(found):
+        name, identity = names[number], identities[number]
         alike = [other for (_backend, other), otherName in zip(found, names, strict=True) if otherName == name]
         label = name if len(alike) == 1 else f"{name} ({_distinction(device, alike)})"
-        cameras.append(Camera(backend + device.index, label, _identity(device), device.modes))
+        before = identities[:number].count(identity)  # in the same place, of the same kind
+        identity += f"+{before}" if identity and before else ""
+        cameras.append(Camera(backend + device.index, label, identity, device.modes))
     return tuple(cameras)
 
 

@@ -190,11 +190,12 @@ class HandPose:
             error = np.concatenate([lengths, depths[_CHILD] - depths[_PARENT]]) * precisions - expectedErrors
             weights = 1.0 / (1.0 + (error / _OUTLIER_SDS) ** 2)
             moved = depths - expected
-            cost = moved @ information @ moved - _OUTLIER_SDS**2 * _sum(np.log(weights))
+            pull = information @ moved
+            cost = moved @ pull - _OUTLIER_SDS**2 * _sum(np.log(weights))
             perLength = precisions[:distances] / lengths
-            return error, weights, (alongA * perLength, alongB * perLength), cost
+            return error, weights, (alongA * perLength, alongB * perLength), pull, cost
 
-        error, weights, slopes, cost = errors(depths)
+        error, weights, slopes, pull, cost = errors(depths)
         damping = 1e-3
         for _step in range(steps):
             jacobian[_EACH_DISTANCE, _FROM], jacobian[_EACH_DISTANCE, _TO] = slopes
@@ -202,13 +203,13 @@ class HandPose:
             measured = weighted @ jacobian
             normal = measured + information
             normal.flat[:: _N + 1] *= 1.0 + damping
-            change = np.linalg.solve(normal, weighted @ error + information @ (depths - expected))
+            change = np.linalg.solve(normal, weighted @ error + pull)
             changed = _bounded(depths - change, _FARTHEST_MM)
             better = errors(changed)
-            if better[3] < cost:
-                gain = cost - better[3]
+            if better[-1] < cost:
+                gain = cost - better[-1]
                 depths = changed
-                error, weights, slopes, cost = better
+                error, weights, slopes, pull, cost = better
                 damping /= 5.0
                 if gain < 1e-3 * (1.0 + cost):
                     break
