@@ -456,7 +456,7 @@ QUITTING = """
     class HangingCamera:
         number = 0
         isOpened = set = lambda *_arguments: True
-    get = lambda *_arguments: 0.0
+        get = lambda *_arguments: 0.0
         release = lambda *_arguments: None
         def read(self):
             self.number += 1
