@@ -5,6 +5,7 @@ validators in ``Annotated``.
 As in Slicer, a wrong type or a value that a validator refuses raises, and so does a widget that doesn't suit its type.
 """
 
+import collections.abc
 import enum
 import pathlib
 import typing
@@ -141,7 +142,6 @@ class _Parameter:
     """The name, type and conditions of a parameter, and how it is kept as a text in the node."""
 
     initial = None
-    isCached = True
     validators = (NotNone(),)
 
     def __init__(self, name, type_, annotations):
@@ -151,6 +151,11 @@ class _Parameter:
         instance = IsInstance((int, float) if type_ is float else type_)
         own = [annotation for annotation in annotations if isinstance(annotation, Validator)]
         self.validators = [*self.validators, instance, *own]
+
+    @property
+    def serializer(self):
+        """What Slicer's parameters have for this class's methods from isIn to remove, which there take the name."""
+        return _Serializer(self)
 
     def isIn(self, node):
         return node.HasParameter(self.name)
@@ -165,8 +170,26 @@ class _Parameter:
             validator.validate(value)
         node.SetParameter(self.name, str(value))
 
+    def remove(self, node):
+        node.UnsetParameter(self.name)
+
     def fromText(self, text):
         return self.type(text)
+
+
+class _Serializer:
+    def __init__(self, parameter):
+        self._parameter = parameter
+
+    def isIn(self, node, name):
+        return self._parameter.isIn(node)
+
+    def read(self, node, name):
+        return self._parameter.read(node)
+
+    def validate(self, value):
+        for validator in self._parameter.validators:
+            validator.validate(value)
 
 
 class _NumberParameter(_Parameter):
@@ -206,23 +229,52 @@ class _EnumParameter(_Parameter):
         return self.type[text]
 
 
-class _ListParameter(_Parameter):
-    """Each element is a parameter ``<name>.<index>``; their number is ``<name>.len``.
+class _ObservedList(collections.abc.MutableSequence):
+    """What a list parameter reads as: who changes it changes the parameter. As in older Slicers, it equals no list."""
 
-    What is read is, unlike Slicer's, not observed when it is changed, so it cannot be changed here. As Slicer's, it is
-    not equal to a list.
-    """
+    def __init__(self, parameter, node, values):
+        self._parameter, self._node, self._values = parameter, node, values
+
+    def __len__(self):
+        return len(self._values)
+
+    def __getitem__(self, index):
+        return self._values[index]
+
+    def __setitem__(self, index, value):
+        self._values[index] = value
+        self._write()
+
+    def __delitem__(self, index):
+        del self._values[index]
+        self._write()
+
+    def insert(self, index, value):
+        self._values.insert(index, value)
+        self._write()
+
+    def _write(self):
+        try:
+            self._parameter.write(self._node, self._values)
+        finally:
+            self._values = self._parameter.read(self._node)._values
+
+
+class _ListParameter(_Parameter):
+    """Each element is a parameter ``<name>.<index>``; their number is ``<name>.len``."""
 
     initial = ()
 
     def __init__(self, name, type_, annotations):
-        super().__init__(name, list | tuple, annotations)
+        super().__init__(name, collections.abc.Sequence, annotations)
         self._elementType = typing.get_args(type_)[0]
         self._length = _makeParameter(f"{name}.len", int)
-        self.isCached = self._element(0).isCached
 
     def _element(self, index):
         return _makeParameter(f"{self.name}.{index}", self._elementType)
+
+    def _lengthIn(self, node):
+        return self._length.read(node) if self.isIn(node) else 0
 
     def isIn(self, node):
         return self._length.isIn(node)
@@ -230,23 +282,35 @@ class _ListParameter(_Parameter):
     def read(self, node):
         if not self.isIn(node):
             self.write(node, self.default.value)
-        return tuple(self._element(index).read(node) for index in range(self._length.read(node)))
+        return _ObservedList(
+            self, node, [self._element(index).read(node) for index in range(self._length.read(node))]
+        )
 
     def write(self, node, value):
         for validator in self.validators:
             validator.validate(value)
         with slicer.util.NodeModify(node):
-            for index, element in enumerate(value):
-                self._element(index).write(node, element)
-            for index in range(len(value), self._length.read(node) if self.isIn(node) else 0):
-                node.UnsetParameter(self._element(index).name)
-            self._length.write(node, len(value))
+            before = list(self.read(node)) if self.isIn(node) else None
+            try:
+                for index, element in enumerate(value):
+                    self._element(index).write(node, element)
+                for index in range(len(value), self._lengthIn(node)):
+                    self._element(index).remove(node)
+                self._length.write(node, len(value))
+            except Exception:
+                self.remove(node) if before is None else self.write(node, before)
+                raise
+
+    def remove(self, node):
+        with slicer.util.NodeModify(node):
+            for index in range(self._lengthIn(node)):
+                self._element(index).remove(node)
+            self._length.remove(node)
 
 
 class _NodeParameter(_Parameter):
-    """A node is a reference, which the scene keeps up to date; the empty text only tells that it was set."""
+    """A node is a reference; the empty text only tells that it was set. As in Slicer it is kept as any other value."""
 
-    isCached = False
     validators = ()
 
     def read(self, node):
@@ -259,6 +323,10 @@ class _NodeParameter(_Parameter):
             validator.validate(value)
         node.SetParameter(self.name, "")
         node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
+
+    def remove(self, node):
+        node.UnsetParameter(self.name)
+        node.RemoveNodeReferenceIDs(self.name)
 
 
 _parameterClasses = {int: _NumberParameter, float: _NumberParameter, str: _TextParameter, bool: _BoolParameter}
@@ -431,6 +499,38 @@ def _makeConnector(widget, parameter):
 # The wrapper
 
 
+class _Kept:
+    """The value of one parameter, kept as Slicer keeps it: read at once and whenever the node tells of a change.
+
+    Not when it is asked for. So what a node comes to have without a ModifiedEvent afterwards, as the references of a
+    scene that is imported, is not seen; and a text that cannot be read raises within the node's event.
+    """
+
+    def __init__(self, parameter, node):
+        self._parameter, self._node = parameter, node
+        self._isWriting = False
+        self.value = parameter.read(node)
+        me = weakref.ref(self)
+        self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: me()._onModified())
+
+    def __del__(self):
+        if hasattr(self, "_tag"):
+            self._node.RemoveObserver(self._tag)
+
+    def _onModified(self):
+        if not self._isWriting:
+            self.value = self._parameter.read(self._node)
+
+    def write(self, value):
+        self._isWriting = True
+        try:
+            with slicer.util.NodeModify(self._node):  # what is written is read before anybody hears of it
+                self._parameter.write(self._node, value)
+                self.value = self._parameter.read(self._node)
+        finally:
+            self._isWriting = False
+
+
 class _Wrapper:
     """What parameterNodeWrapper adds to a class."""
 
@@ -441,17 +541,15 @@ class _Wrapper:
         self._connections = {}
         self._nextTag = 0
         self._writingGui = False
-        if prefix:
-            self.allParameters = {name: _makeParameter(name, hint) for name, hint in self._hints.items()}
-            for parameter in self.allParameters.values():
-                parameter.name = prefix + parameter.name
-        for parameter in self.allParameters.values():
+        self._kept = {}
+        for name in self.allParameters:
+            parameter = self._parameter(name)
+            if prefix:
+                parameter = _makeParameter(prefix + name, self._hints[name])
+                parameter.default = self._parameter(name).default
             if not parameter.isIn(parameterNode):
                 parameter.write(parameterNode, parameter.default.value)
-        # As in Slicer, values are kept until the node tells that it was modified.
-        values = self._values = {}
-        tag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: values.clear())
-        weakref.finalize(self, parameterNode.RemoveObserver, tag)
+            self._kept[name] = _Kept(parameter, parameterNode)
 
     def _parameter(self, name):
         if name not in self.allParameters:
@@ -467,20 +565,20 @@ class _Wrapper:
         self._parameter(paramName)
         return self._hints[paramName]
 
+    def isCached(self, paramName):
+        """Whether the value is kept; all of the host's are."""
+        self._parameter(paramName)
+        return True
+
     def getValue(self, name):
         """The parameter's value."""
-        if name not in self._values:
-            parameter = self._parameter(name)
-            value = parameter.read(self.parameterNode)
-            if not parameter.isCached:
-                return value
-            self._values[name] = value
-        return self._values[name]
+        self._parameter(name)
+        return self._kept[name].value
 
     def setValue(self, name, value):
         """Set the parameter; raises if the value is not allowed."""
-        self._parameter(name).write(self.parameterNode, value)
-        self._values.pop(name, None)  # of which the node may tell later
+        self._parameter(name)
+        self._kept[name].write(value)
 
     def connectGui(self, gui):
         """Connect each widget that has the property SlicerParameterName to this parameter, in both directions.
