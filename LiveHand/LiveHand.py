@@ -1,6 +1,5 @@
 import contextlib
 import dataclasses
-import logging
 import time
 from collections import deque
 from pathlib import Path
@@ -222,7 +221,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic.worker.ended.connect(self.onEnded)
         self.logic.worker.statistics.connect(self.onStatistics)
         self.logic.worker.picture.connect(self.onPicture)
-        self._calibrationPanel = CalibrationPanel(self.ui, self.logic, self.onFailed)
+        self._calibrationPanel = CalibrationPanel(self.ui, self.logic, self.tell)
 
         self._motionPanel = MotionPanel(self.ui, self.logic)
 
@@ -346,9 +345,9 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.showMessage("")
         try:
             self.logic.installPackages()
-        except LiveHandError as error:
+        except Exception as error:
             self.updatePackages()
-            self.onFailed(error)
+            self.tell(error)
         else:
             self.updatePackages()
 
@@ -451,8 +450,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if path:
             try:
                 self.logic.setModel(path)
-            except LiveHandError as error:
-                self.onFailed(error)
+            except Exception as error:
+                self.tell(error)
 
     def onModelResetButton(self) -> None:
         """Go back to the hand model that comes with LiveHand."""
@@ -501,9 +500,14 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.ui.modeLabel.setText("")
             self.ui.previewLabel.clear()
 
+    def tell(self, error: Exception) -> None:
+        """Tell the user in one sentence, and Slicer's log the rest."""
+        error = LiveHandError.of(error)
+        error.log()
+        self.onFailed(error)
+
     def onFailed(self, error: LiveHandError) -> None:
-        """Tell the user in one sentence."""
-        logging.info(f"LiveHand: {error}")
+        """Show the user in one sentence what the worker failed of; the logic has written it into the log."""
         self.showMessage(sentence(error), isError=True)
         if self.logic.worker.state in (worker.OFF, worker.STOPPING):
             self.onStateChanged(self.logic.worker.state)  # Live was ticked, and refused
@@ -647,6 +651,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.calibrated.connect(self._onCalibrated)
         self.worker.stateChanged.connect(self._onStateChanged)
         self.worker.ended.connect(self._onEnded)
+        self.worker.failed.connect(self._onFailed)
         self.worker.picture.connect(self._showPicture)
         self._hasEnded = False
         observed = {
@@ -1069,6 +1074,9 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _refuse(self, error: LiveHandError) -> None:
         self.worker.stop()
         self.worker.failed.emit(error)
+
+    def _onFailed(self, error: LiveHandError) -> None:
+        LiveHandError.of(error).log()
 
     def _onEnded(self) -> None:
         self._hasEnded = True

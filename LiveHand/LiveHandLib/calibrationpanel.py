@@ -7,7 +7,6 @@ from slicer.i18n import tr as _
 from . import tracking
 from .board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, savePdf
 from .calibration import VIEWS_WANTED, Calibration, Progress
-from .errors import LiveHandError
 from .intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
 from .messages import sentence
 from .pixmap import pixmap
@@ -20,7 +19,7 @@ class CalibrationPanel:
 
     :param ui: the panel's widgets.
     :param logic: the :class:`LiveHandLogic`.
-    :param tell: shows a :class:`LiveHandError` to the user.
+    :param tell: shows an error to the user.
     """
 
     SETTINGS = "LiveHand/Board/"
@@ -124,7 +123,7 @@ class CalibrationPanel:
             try:
                 tracking.importPackages("opencv-python")
                 savePdf(board, paper, path)
-            except LiveHandError as error:
+            except Exception as error:
                 self._tell(error)
             else:
                 qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
@@ -213,7 +212,7 @@ class CalibrationPanel:
         self._showHint("")
         try:
             action()
-        except LiveHandError as error:
+        except Exception as error:
             self._tell(error)
         self.update()
 

@@ -1,6 +1,5 @@
 """The panel's group for recordings and joint angles. Knows Qt and the module's logic, nothing of cameras."""
 
-import logging
 import time
 
 import qt
@@ -139,9 +138,10 @@ class MotionPanel:
 
     # What takes long, and how it ends
 
-    def _tell(self, error: LiveHandError) -> None:
-        """Tell the user in one sentence, which stays until something else is done here."""
-        logging.info(f"LiveHand: {error}")
+    def _tell(self, error: Exception) -> None:
+        """Tell the user in one sentence, which stays until something else is done here, and Slicer's log the rest."""
+        error = LiveHandError.of(error)
+        error.log()
         self._message = "⚠ " + sentence(error)
         self.update()
 
@@ -157,7 +157,7 @@ class MotionPanel:
             self._steps, self._activity, self._onDone = begin(), activity, onDone
             self._timer.start()
             self.update()
-        except LiveHandError as error:
+        except Exception as error:
             self._tell(error)
 
     def onTimeout(self) -> None:
@@ -176,7 +176,7 @@ class MotionPanel:
             self._tell(error)
         except Exception as error:
             self.close()
-            self._tell(LiveHandError.of(error))
+            self._tell(error)
             return
         if self._steps is None:
             self.onStateChanged(self._logic.worker.state)

@@ -190,8 +190,10 @@ class TrackingWorker(qt.QObject):
         """
         self.stop()
         if not self._job or lender().wait(self._job.thread, timeout):
-            with contextlib.suppress(Exception):  # nobody is there any more who could be told
+            try:
                 self._closeTracker()
+            except Exception as error:
+                LiveHandError.of(error).log()  # nobody else is there any more who could be told
         self.delete()
 
     def _requestStop(self) -> None:
@@ -418,6 +420,7 @@ class CameraFinder(qt.QObject):
     def __init__(self) -> None:
         qt.QObject.__init__(self)
         self._thread = None
+        self._failure: LiveHandError | None = None
         self._nodes = devicequery.nodes()
         self._timer = qt.QTimer(self)
         self._timer.setSingleShot(True)
@@ -447,12 +450,16 @@ class CameraFinder(qt.QObject):
 
     def _onFinished(self) -> None:
         self._thread = None
+        failure, self._failure = self._failure, None
+        if failure:
+            failure.log()
 
     def _run(self) -> None:
         try:
             tracking.importPackages("opencv-python")
             cameras = devicequery.listCameras()
-        except Exception:
-            # Whatever it is, it will be told when Live is ticked; a list that is empty does no harm until then.
+        except Exception as error:
+            # The user is told when Live is ticked; a list that is empty does no harm until then.
+            self._failure = LiveHandError.of(error)
             cameras = ()
         self.found.emit(cameras)
