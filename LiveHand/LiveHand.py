@@ -1,5 +1,7 @@
 import contextlib
 import dataclasses
+import importlib
+import sys
 import time
 from collections import deque
 from pathlib import Path
@@ -33,6 +35,7 @@ from slicer.util import VTKObservationMixin
 from LiveHandLib import (
     devices,
     geometry,
+    gil,
     intrinsics,
     motion,
     packages,
@@ -207,7 +210,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when the user opens the module the first time and the widget is initialized."""
         ScriptedLoadableModuleWidget.setup(self)
 
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiveHand.ui"))
+        self.uiWidget = uiWidget = slicer.util.loadUI(self.resourcePath("UI/LiveHand.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
@@ -263,10 +266,21 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 part.close()
         self.logic = None
 
+    def onReload(self) -> None:
+        """Load the module's source again, its library as well; called by Slicer's button for developers."""
+        self.cleanup()  # first, for until their threads have ended the library is in use
+        gil.lender().close()
+        self.uiWidget.deleteLater()  # Slicer only hides it, and it would keep all that it is connected to
+        for name in [name for name in sys.modules if name.partition(".")[0] == "LiveHandLib"]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        ScriptedLoadableModuleWidget.onReload(self)
+
     def enter(self) -> None:
         """Called each time the user opens this module."""
-        self.initializeParameterNode()
-        self.updatePackages()
+        if self.logic:  # else the source could not be loaded again
+            self.initializeParameterNode()
+            self.updatePackages()
 
     def exit(self) -> None:
         """Called each time the user opens a different module; Live stays as it is."""

@@ -123,6 +123,7 @@ class GilLender:
         self._running: dict[object, tuple[Callable[[], None], Callable[[], None]]] = {}
         self._ending: set[object] = set()
         self._lastLook = self._notBefore = 0.0
+        self._isClosing = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setTimerType(qt.Qt.PreciseTimer)
@@ -151,6 +152,20 @@ class GilLender:
         thread.start()
         self._timer.start(0)
         return thread
+
+    def close(self) -> None:
+        """The library is loaded again, and has another lender then: give the application back what this one observes.
+
+        What still runs, for a script's logic or since a camera's driver hangs, is lent the GIL until it ends.
+        """
+        self._isClosing = True
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._isClosing and not self._running and not self.turns.isAnyoneOut():
+            self._isClosing = False
+            self._timer.timeout.disconnect(self._onTimeout)
+            qt.QApplication.instance().disconnect("aboutToQuit()", self._onAboutToQuit)
 
     def isBusy(self) -> bool:
         """Whether a thread runs."""
@@ -215,6 +230,7 @@ class GilLender:
                 self._ending.discard(thread)
                 _stop, onFinished = self._running.pop(thread)
                 onFinished()
+        self._leave()
 
     def _onAboutToQuit(self) -> None:
         for stop, _onFinished in self._running.values():
