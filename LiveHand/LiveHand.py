@@ -232,6 +232,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
 
         self.ui.installButton.connect("clicked(bool)", self.onInstallButton)
         self.ui.refreshButton.connect("clicked(bool)", self.onRefreshButton)
@@ -305,6 +306,11 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onNodeRemoved(self, caller, event) -> None:
+        """Called when any node has been removed; the parameter node may be, and then there is another one."""
+        if self._parameterNode and not self._parameterNode.parameterNode.GetScene():
+            self.initializeParameterNode()
+
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
         self.setParameterNode(self.logic.getParameterNode())
@@ -313,17 +319,20 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Set and observe parameter node."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            node = self._parameterNode.parameterNode
+            self.removeObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             # Note: in the .ui file, a Qt dynamic property called "SlicerParameterName" is set on each
             # ui element that needs connection.
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            # The node, for what was observed is kept: a wrapper would go on reading a node that is emptied or read.
+            node = self._parameterNode.parameterNode
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
             self.onParameterNodeModified()
 
     def onParameterNodeModified(self, caller=None, event=None) -> None:
-        """Show what is chosen, and track it if it changed while live."""
+        """Show what is chosen; the logic follows it by itself."""
         self.updateSources()
         path = self._parameterNode.modelPath
         self.ui.modelNameLabel.text = Path(path).name if path else _("comes with LiveHand")
@@ -331,7 +340,6 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelResetButton.enabled = bool(path)
         self.ui.tipOffsetSpinBox.enabled = self.ui.padOffsetSpinBox.enabled = self._parameterNode.pointer
         self.updateView()
-        self.logic.followParameterNode()
         self._motionPanel.update()
         self._calibrationPanel.update()
 
@@ -645,13 +653,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self.frame: worker.TrackedFrame | None = None
         self._parameterNode: LiveHandParameterNode | None = None
+        self._parameterNodeTag: int | None = None
         self._hands: dict[str, scene.HandNodes] = {}
         self._pointers: dict[str, scene.PointerNodes] = {}
         self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
         self._userValues: dict[str, float] = {}
         self._nodesBeforeImport: list[slicer.vtkMRMLDisplayableNode] = []
         self._shownHands: dict[str, worker.TrackedHand] = {}
-        self._shownDisplay = scene.Display.SURFACE
+        self._shownAs: tuple = ()  # the parameters that say how the hands are shown
         self._cameraSlice = CameraSlice()
         self._hasPreview = False
         self._latenciesMs: deque[float] = deque(maxlen=30)
@@ -670,6 +679,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._hasEnded = False
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
+            slicer.mrmlScene.EndCloseEvent: self._onSceneEndClose,
             slicer.mrmlScene.StartImportEvent: self._onSceneStartImport,
             slicer.mrmlScene.EndImportEvent: self._onSceneEndImport,
         }
@@ -687,37 +697,73 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._showHands({})
             self._cameraSlice.remove()
             self._rememberColors()
+            self._forgetNodes()
 
     def getParameterNode(self) -> LiveHandParameterNode:
-        """The scene's parameter node for this module."""
+        """The scene's parameter node for this module. What is changed in it is followed, also while live."""
         if not self._parameterNode or not self._parameterNode.parameterNode.GetScene():
             # Nodes of a parameter node that is gone are not to be found from the next one.
             for hand in self._hands.values():
                 hand.update(None)
-            self._hands.clear()
-            self._pointers.clear()
-            node = super().getParameterNode()
-            isNew = not node.GetParameterCount()
+            wasThere = self._parameterNode is not None
+            self._forgetNodes()
+            self._useNode(super().getParameterNode())
+            if wasThere:
+                self._onParameterNodeModified()
+        return self._parameterNode
+
+    def _useNode(self, node: "slicer.vtkMRMLScriptedModuleNode | None", isNew: bool = False) -> None:
+        """Take what is chosen from a node from now on, and follow it; or from none, while a scene comes or goes.
+
+        :param isNew: nothing was ever chosen in it.
+        """
+        if self._parameterNode and self._parameterNodeTag is not None:
+            self._parameterNode.RemoveObserver(self._parameterNodeTag)
+        self._parameterNode = self._parameterNodeTag = None  # first, for it would read what cannot be read
+        if node:
+            isNew = isNew or not node.GetParameterCount()
             self._parameterNode = self._readable(node)
             if isNew:
                 self._recallForUser()
             self._noteUserValues()
-        return self._parameterNode
+            self._shownAs = self._shownAs or self._displayParameters()
+            if self.worker:
+                # After the parameter node's own observers, which read the values anew.
+                self._parameterNodeTag = self._parameterNode.AddObserver(
+                    vtk.vtkCommand.ModifiedEvent, self._onParameterNodeModified
+                )
+        for part in (*self._hands.values(), *self._pointers.values()):
+            part.nodes = self._parameterNode
+
+    def _forgetNodes(self) -> None:
+        self._hands.clear()
+        self._pointers.clear()
+        self._useNode(None)
 
     def _readable(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
         """The node's parameters, with their defaults if any of them cannot be read or is out of its range."""
         try:
-            parameterNode = LiveHandParameterNode(node)
-            for name in LiveHandParameterNode.__annotations__:
-                value = getattr(parameterNode, name)
-                if value is not None:
-                    setattr(parameterNode, name, value)  # which checks its range
-        except ValueError:
-            node.UnsetAllParameters()
-            parameterNode = LiveHandParameterNode(node)
+            # Before a wrapper is made: it checks no ranges, and one that fails half-way cannot be deleted in peace.
+            for name, parameter in LiveHandParameterNode.allParameters.items():
+                if parameter.serializer.isIn(node, name):
+                    parameter.serializer.validate(parameter.serializer.read(node, name))
+        except (ValueError, TypeError):
+            self._setBack(node)
             if self.worker:
                 self.worker.failed.emit(LiveHandError("settingsUnreadable"))
-        return parameterNode
+        return LiveHandParameterNode(node)
+
+    @staticmethod
+    def _setBack(node: "slicer.vtkMRMLScriptedModuleNode") -> None:
+        """Unset the parameters, but for the nodes: they are the user's, and others would be made in their place."""
+        with slicer.util.NodeModify(node):
+            node.UnsetAllParameters()
+            for name, kind in LiveHandParameterNode.__annotations__.items():
+                if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode):
+                    if isinstance(node.GetNodeReference(name), kind):
+                        node.SetParameter(name, "")  # as the wrapper notes that it is set
+                    else:
+                        node.RemoveNodeReferenceIDs(name)
 
     def setSource(self, source: Camera | int | str | Path) -> None:
         """Choose where the pictures come from.
@@ -827,14 +873,21 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if self.worker.state in (worker.STARTING, worker.LIVE):
             settings = self._settingsFromParameterNode(self._settings.board)
             if settings == dataclasses.replace(self._settings, measures=settings.measures):
-                self._settings = settings
-                self.worker.measure(settings.measures)
+                if settings.measures != self._settings.measures:
+                    self._settings = settings
+                    self.worker.measure(settings.measures)
             else:
                 self._start(settings.board)
-        if self._shownDisplay != self.getParameterNode().display:
-            with self._goingOffOnFailure():
-                self._showHands(self._shownHands)
+        if self._shownAs != (shownAs := self._displayParameters()):
+            self._shownAs = shownAs
+            self._showHands(self._shownHands)
         self.motion.updateChart()
+
+    def _onParameterNodeModified(self, caller=None, event=None) -> None:
+        # What a scene brings is followed when all of it is there.
+        if self.worker and not slicer.mrmlScene.IsImporting():
+            with self._goingOffOnFailure():
+                self.followParameterNode()
 
     def setPreview(self, isSeen: bool) -> None:
         """Have ``worker.picture`` tell what the camera sees, or not; what is not told costs nothing.
@@ -954,6 +1007,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.frame = frame
         for side, hand in frame.hands.items():
             self._lastSeen[side] = hand.deviationsMm, frame.availableAt
+        if slicer.mrmlScene.IsImporting():
+            return  # in an event loop in the midst of it: the scene's own nodes may be still to come
         with self._goingOffOnFailure():
             self._showHands(frame.hands)
             self.motion.add(frame)
@@ -969,12 +1024,16 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
         parameterNode = self.getParameterNode()
-        self._shownHands, self._shownDisplay = hands, parameterNode.display
+        self._shownHands = hands
         for side in tracking.HANDEDNESSES:
             if side in hands or side in self._hands:
                 landmarks = hands[side].cameraMm if side in hands else None
-                self._handNodes(side).update(landmarks, self._shownDisplay)
+                self._handNodes(side).update(landmarks, parameterNode.display)
                 self._showPointer(side, landmarks, parameterNode)
+
+    def _displayParameters(self) -> tuple:
+        parameterNode = self.getParameterNode()
+        return parameterNode.display, parameterNode.pointer, parameterNode.tipOffsetMm, parameterNode.padOffsetMm
 
     def _handNodes(self, side: str) -> scene.HandNodes:
         if side not in self._hands:
@@ -1110,28 +1169,38 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.stop()
         self._cameraSlice.remove()
         self._rememberColors()
-        self._hands.clear()
-        self._pointers.clear()
         self._shownHands = {}
         self.motion.forget()
-        self._parameterNode = None
+        self._forgetNodes()
+
+    def _onSceneEndClose(self, caller, event) -> None:
+        # The node stays, emptied; but who keeps it, as a script does, has its parameters set to their defaults again.
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node:
+            self._useNode(node, isNew=True)
 
     def _onSceneStartImport(self, caller, event) -> None:
         self._nodesBeforeImport = self._nodesOfHands()
         for pointer in self._pointers.values():
             pointer.update(None)
+        # The scene's settings are copied into the node that is there, before the nodes that they name are.
+        self._useNode(None)
 
     def _onSceneEndImport(self, caller, event) -> None:
-        # A scene's settings are copied into the node that is there.
-        if self._parameterNode:
-            self._readable(self._parameterNode.parameterNode)
-            self._noteUserValues()
-            # So are its nodes of the hands: these are moved from now on, and those before would stand still.
-            for node in set(self._nodesBeforeImport) - set(self._nodesOfHands()):
-                if node.GetDisplayNode():
-                    node.GetDisplayNode().SetVisibility(False)
+        parameterNode = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if parameterNode:
+            self._useNode(parameterNode)
+            before, now = set(self._nodesBeforeImport), set(self._nodesOfHands())
+            if before != now:
+                # The scene's nodes of the hands are moved from now on, and those before would stand still.
+                for node in before - now:
+                    if node.GetDisplayNode():
+                        node.GetDisplayNode().SetVisibility(False)
                 self._hands.clear()
                 self._pointers.clear()
+                self._shownHands = {}
+            # A wrapper keeps what it reads until the node is modified, and was not told of the nodes that came later.
+            parameterNode.Modified()
         self._nodesBeforeImport = []
 
     def _nodesOfHands(self) -> list["slicer.vtkMRMLDisplayableNode"]:

@@ -179,13 +179,15 @@ class HandNodes:
         ``Landmarks``, ``Surface`` and ``Skeleton``; those that it has, for example from a saved scene, are used.
     :param meshPath: the mesh of the surface.
     :param color: the surface's, if it is made, RGB from 0 to 1.
+
+    :ivar nodes: as the parameter; may be replaced by another one that has the same nodes.
     """
 
     KINDS = ("Landmarks", *Display.BOTH.kinds)
 
     def __init__(self, side: str, nodes, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
         self._side = side
-        self._nodes = nodes
+        self.nodes = nodes
         self._meshPath = meshPath
         self._color = color or SKIN_COLORS[side]
         self._used: dict[str, slicer.vtkMRMLDisplayableNode] = {}
@@ -241,15 +243,15 @@ class HandNodes:
             # Never the surface of a node that was deleted: when a vtkMRMLModelNode is destroyed, its observer stays
             # on its surface, and the next change of that would be told to what is no more.
             self._models[kind] = Skeleton() if kind == "Skeleton" else Surface(self._meshPath, self._side)
-        if not self._nodes.cameraToRAS:
-            self._nodes.cameraToRAS = newTransform()
-        node = getattr(self._nodes, self._name(kind))
+        if not self.nodes.cameraToRAS:
+            self.nodes.cameraToRAS = newTransform()
+        node = getattr(self.nodes, self._name(kind))
         if node is None:
             if kind == "Landmarks":
                 node = newLandmarks(f"LiveHand {self._side} Landmarks", self._side)
             else:
                 node = self._newModel(kind)
-            setattr(self._nodes, self._name(kind), node)
+            setattr(self.nodes, self._name(kind), node)
         self._used[kind] = node
         if kind != "Landmarks":
             node.SetAndObservePolyData(self._models[kind].polyData)
@@ -261,7 +263,7 @@ class HandNodes:
             noPoints = vtk.vtkPolyData()
             noPoints.SetPoints(vtk.vtkPoints())
             node.GetCurveGenerator().SetInputData(noPoints)
-        node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
+        node.SetAndObserveTransformNodeID(self.nodes.cameraToRAS.GetID())
         node.CreateDefaultDisplayNodes()
         self._shown = tuple(other for other in self._shown if other != kind)
         self._display = None
@@ -308,6 +310,8 @@ class PointerNodes:
     :param side: ``"Left"`` or ``"Right"``.
     :param nodes: keeps the transform node, as the parameter node does, in ``leftPointer`` or ``rightPointer``, and has
         ``cameraToRAS``.
+
+    :ivar nodes: as the parameter; may be replaced by another one that has the same nodes.
     """
 
     CONE_LENGTH_MM, CONE_RADIUS_MM = 12.0, 3.0
@@ -315,7 +319,7 @@ class PointerNodes:
 
     def __init__(self, side: str, nodes) -> None:
         self._side = side
-        self._nodes = nodes
+        self.nodes = nodes
         self._matrix = vtk.vtkMatrix4x4()
 
     def update(self, matrix: np.ndarray | None) -> None:
@@ -325,14 +329,14 @@ class PointerNodes:
             is not seen.
         """
         name = f"{self._side.lower()}Pointer"
-        node = getattr(self._nodes, name)
+        node = getattr(self.nodes, name)
         if matrix is not None:
             if node is None:
                 node = slicer.mrmlScene.AddNewNodeByClass(
                     "vtkMRMLLinearTransformNode", f"LiveHand {self._side} Pointer"
                 )
-                setattr(self._nodes, name, node)
-            node.SetAndObserveTransformNodeID(self._nodes.cameraToRAS.GetID())
+                setattr(self.nodes, name, node)
+            node.SetAndObserveTransformNodeID(self.nodes.cameraToRAS.GetID())
             self._matrix.DeepCopy(matrix.ravel())
             node.SetMatrixTransformToParent(self._matrix)
             if node.GetNodeReference(self._CONE) is None:
