@@ -923,7 +923,7 @@ def test_package_too_old(app, widget, distribution):
     assertTold(widget, "mediapipe")
 
 
-@pytest.mark.fault("Field: left-over dist-infos when the panel comes up", times=3)
+@pytest.mark.fault("Field: left-over dist-infos when the panel comes up")
 @pytest.mark.parametrize("metadata", [None, "", "Metadata-Version: 2.1\nName: x\nVersion: unknown\n"])
 def test_left_over_dist_infos(app, widget, distribution, metadata):
     for name in ("mediapipe", "opencv_python", "numpy", "cv2_enumerate_cameras"):

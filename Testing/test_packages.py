@@ -122,15 +122,15 @@ class Environment:
 
     def assertWorks(self, numpy: str = NUMPY) -> None:
         """The same, and the hand of the sample clip is found."""
-        self.assertReady(numpy)
         works = """
+            print(packages.missing(FILE), told(packages.obstacle, FILE))
             tracking.importPackages()
-            import cv2
+            import cv2, numpy
             tracker = tracking.HandTracker(tracking.loadModel({model!r}))
             capture = cv2.VideoCapture({clip!r})
-            print(len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
+            print(numpy.__version__, len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
         """.format(model=str(ROOT / "Resources/hand_landmarker.task"), clip=str(ROOT / "Resources/SampleHand.mp4"))
-        assert self.script(works) == "1"
+        assert self.script(works).split() == ["[]", numpy, "1"]
 
 
 def link(source, target) -> None:
@@ -191,6 +191,15 @@ def completeEnvironment(bareEnvironment, tmp_path_factory):
     return environment
 
 
+@pytest.fixture(scope="module")
+def otherEnvironment(completeEnvironment, tmp_path_factory):
+    environment = completeEnvironment.copy(tmp_path_factory.mktemp("other") / "python")
+    environment.pip("uninstall", "-q", "-y", "opencv-python")
+    environment.pip("install", "-q", "--no-deps", OTHER)
+    environment.assertWorks()
+    return environment
+
+
 @pytest.fixture
 def bare(bareEnvironment, tmp_path):
     """With what Slicer brings, and nothing else."""
@@ -201,6 +210,13 @@ def bare(bareEnvironment, tmp_path):
 def complete(completeEnvironment, tmp_path):
     """With all that LiveHand needs."""
     return completeEnvironment.copy(tmp_path / "python")
+
+
+@pytest.fixture
+def opencv(request, tmp_path):
+    """With all that LiveHand needs, and the build of OpenCV that the test asks for."""
+    environment = request.getfixturevalue("otherEnvironment" if request.param == OTHER else "completeEnvironment")
+    return environment.copy(tmp_path / "python")
 
 
 @pytest.fixture
@@ -359,10 +375,8 @@ def test_old_opencv(complete):
 
 
 @field("another build of OpenCV that will do")
-def test_other_opencv(complete):
-    complete.pip("uninstall", "-q", "-y", "opencv-python")
-    complete.pip("install", "-q", "--no-deps", OTHER)
-    complete.assertWorks()
+def test_other_opencv(otherEnvironment):
+    otherEnvironment.assertReady()
 
 
 @field("an old build of OpenCV over a newer one")
@@ -374,16 +388,14 @@ def test_old_opencv_over_a_newer_one(complete):
 
 
 @field("OpenCV's files deleted")
-@pytest.mark.parametrize("name", ["opencv-python", "opencv-contrib-python-headless"])
-def test_opencv_without_files(complete, name):
-    if name != "opencv-python":
-        complete.pip("uninstall", "-q", "-y", "opencv-python")
-        complete.pip("install", "-q", "--no-deps", OTHER)
-    shutil.rmtree(complete.site / "cv2")
-    assert "click Install packages" in complete.obstacle()
-    assert complete.click() == ""
-    complete.assertWorks()
-    assert [one for one in complete.installed() if one.startswith("opencv")] == [name]
+@pytest.mark.parametrize("opencv", ["opencv-python", OTHER], indirect=True)
+def test_opencv_without_files(opencv):
+    before = opencv.installed()
+    shutil.rmtree(opencv.site / "cv2")
+    assert "click Install packages" in opencv.obstacle()
+    assert opencv.click() == ""
+    opencv.assertWorks()
+    assert opencv.installed().keys() == before.keys(), "the same build"
 
 
 @field("OpenCV's dist-info deleted")
@@ -410,26 +422,24 @@ def test_opencv_hidden(complete, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name, broken",
+    "opencv, broken",
     [
         pytest.param("opencv-python", "cv2/cv2.abi3.so", marks=field("OpenCV's library broken")),
         pytest.param(OTHER, "cv2/cv2.abi3.so", marks=field("the library of another build of OpenCV broken")),
         pytest.param("opencv-python", "opencv_python.libs/*", marks=field("a library that OpenCV brings is gone")),
-        pytest.param("mediapipe", "mediapipe/tasks/python/core/base_options.py", marks=field("MediaPipe broken")),
+        pytest.param("opencv-python", "mediapipe/tasks/python/core/base_options.py", marks=field("MediaPipe broken")),
     ],
+    indirect=["opencv"],
 )
-def test_package_broken(complete, name, broken):
-    if name == OTHER:
-        complete.pip("uninstall", "-q", "-y", "opencv-python")
-        complete.pip("install", "-q", "--no-deps", OTHER)
-    for path in complete.site.glob(broken):
+def test_package_broken(opencv, broken):
+    for path in opencv.site.glob(broken):
         rewrite(path, "broken") if "*" not in broken else path.unlink()
-    before = complete.installed()
-    said = complete.load()
+    before = opencv.installed()
+    said = opencv.load()
     assert "cannot be loaded (" in said and said.endswith("in the Python console, and restart Slicer.")
-    complete.script(re.search(r"slicer\.util\.pip_install\('.*?'\)", said)[0])
-    complete.assertWorks()
-    assert complete.installed() == before
+    opencv.script(re.search(r"slicer\.util\.pip_install\('.*?'\)", said)[0])
+    opencv.assertWorks()
+    assert opencv.installed() == before
 
 
 @field("a library of the system is missing")
