@@ -1,4 +1,4 @@
-"""Draw the README's plot: joint angles of the sample clip, as a plot view of Slicer draws LiveHand's chart node.
+"""Draw the documentation's plot: joint angles of the sample clip, as a plot view of Slicer draws LiveHand's chart node.
 
 python make_plot.py [Plot.png]
 """

@@ -1,4 +1,4 @@
-"""Takes the README's pictures: the panel with a live hand, and both hands over a model of the lumbar spine.
+"""Takes the documentation's screenshots: the panel with a live hand, and both hands over a model of the lumbar spine.
 
 Nobody's hands and nobody's spine: the hands in front of the camera are rendered from the rigged meshes, and the
 vertebrae are put together from simple bodies.

@@ -37,15 +37,16 @@ def test_every_file_of_the_module_is_listed():
     assert cmakeList("MODULE_PYTHON_SCRIPTS") == {name for name in shipped if name.endswith(".py")}
     resources = {name for name in shipped if name.startswith("Resources/")}
     assert cmakeList("MODULE_PYTHON_RESOURCES") == resources
-    assert shipped == cmakeList("MODULE_PYTHON_SCRIPTS") | resources | {"CMakeLists.txt"}
+    pages = {name for name in shipped if re.fullmatch(r"Docs/[\w-]+\.md", name)}  # for the web page
+    assert shipped == cmakeList("MODULE_PYTHON_SCRIPTS") | resources | pages | {"CMakeLists.txt"}
 
 
 def test_what_the_module_needs_of_the_extensions_resources_is_listed():
     here = {name.removeprefix("Resources/") for name in trackedFiles() if name.startswith("Resources/")}
     assert cmakeList("EXTENSION_RESOURCES") <= here
     # Pictures are for the web page; everything else is needed where the module is installed.
-    assert {name for name in here if not name.endswith(".png")} == cmakeList("EXTENSION_RESOURCES")
-    for name in here - {name for name in here if name.endswith((".png", ".md"))}:
+    assert {name for name in here if not name.endswith((".png", ".webp"))} == cmakeList("EXTENSION_RESOURCES")
+    for name in here - {name for name in here if name.endswith((".png", ".webp", ".md"))}:
         assert f"{name.rpartition('.')[0]}.LICENSE.md" in here, "whoever made it is named beside it"
 
 

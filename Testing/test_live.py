@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import os
-import re
 import sys
 import threading
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import MODEL, ROOT, SAMPLE_CLIP, liveHandThreads, settled
+from conftest import MODEL, SAMPLE_CLIP, liveHandThreads, settled
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
 
@@ -586,22 +585,3 @@ def test_the_modules_own_test(app, widget):
     import LiveHand
 
     LiveHand.LiveHandTest().runTest()
-
-
-@pytest.mark.parametrize("source", ["0", repr(str(SAMPLE_CLIP))], ids=["as written", "with the clip"])
-def test_example_of_the_readme(app, widget, source, capsys):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = re.search(r"```python\n(from LiveHand import LiveHandLogic.*?)```", text, re.DOTALL)[1]
-    example = example.replace("setSource(0)", f"setSource({source})")
-    before, separator, after = example.partition("logic.getParameterNode()")
-    names = {}
-    exec(before, names)
-    told = []
-    logic = names["logic"]
-    logic.worker.tracked.connect(lambda frame: told.append(frame.hands))
-    logic.worker.failed.connect(told.append)
-    assert app.spin(lambda: any(told), timeout=30)
-    exec(separator + after, names)
-    printed = capsys.readouterr().out
-    assert ("{'Right': array(" in printed and "Intrinsics(" in printed) == (source != "0")
-    assert logic.worker is None

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -596,24 +595,6 @@ def test_export_when_the_disk_is_full(app, widget, tmp_path, monkeypatch):
     assert app.spin(lambda: path.exists() and widget.ui.exportButton.enabled, timeout=20)
     assert len(read(path)[1]) == 100 * 2 * 21
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_example_of_the_readme(app, widget, tmp_path, monkeypatch):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = re.search(r"```python\n(logic\.motion\.startRecording.*?)```", text, re.DOTALL)[1]
-    first, _comment, rest = example.partition("# ... the hand moves ...\n")
-    monkeypatch.chdir(tmp_path)
-    goLiveForLong(app, widget)
-    names = {"logic": widget.logic}
-    exec(first, names)
-    assert app.spin(lambda: len(widget.logic.motion.recording.frames) > 5, timeout=20)
-    exec(rest, names)
-    assert names["browser"].GetSelectedItemNumber() == names["browser"].GetNumberOfItems() - 1 > 4
-    header, rows = read("motion.csv")
-    assert ",".join(header) in text and len(rows) > 5 * 21
-    parameterNode = widget.logic.getParameterNode()
-    assert app.spin(lambda: parameterNode.rightAngles, timeout=20)
-    assert set(series(parameterNode.anglesChart)) == {"Right Index PIP flexion", "Right Pinch distance"}
 
 
 def fullDevice(folder: Path) -> Path:
