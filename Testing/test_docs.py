@@ -49,6 +49,13 @@ def test_every_page_and_image_is_linked():
     assert images - {ROOT / "Resources" / "LiveHand.png"} <= linked  # which is the extension's icon
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_are_there(page):
+    names = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.*")}
+    for named in re.findall(r"`(Testing/[\w/]+\.\w+|test_\w+\.py|make_\w+\.py)`", prose(page)):
+        assert named in names if "/" in named else any(name.endswith(f"/{named}") for name in names), named
+
+
 def test_readme_is_short():
     assert README.stat().st_size <= 6000
 
