@@ -341,7 +341,6 @@ def test_headers_of_nothing(put, content):
     assert container.imageKind(path) == container.ImageKind()
 
 
-
 # In the panel, each with the table's checks
 
 
