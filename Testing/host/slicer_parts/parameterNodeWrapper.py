@@ -282,9 +282,7 @@ class _ListParameter(_Parameter):
     def read(self, node):
         if not self.isIn(node):
             self.write(node, self.default.value)
-        return _ObservedList(
-            self, node, [self._element(index).read(node) for index in range(self._length.read(node))]
-        )
+        return _ObservedList(self, node, [self._element(index).read(node) for index in range(self._length.read(node))])
 
     def write(self, node, value):
         for validator in self.validators:
