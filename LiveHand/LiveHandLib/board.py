@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class Board:
             return (x + y) % 2 == 0
         return self._charuco().generateImage((self.columns * _MODULES, self.rows * _MODULES)) == 0
 
-    def _charuco(self, layout: str = CURRENT):
+    def _charuco(self, layout: str = CURRENT) -> Any:
         import cv2
 
         markers = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
@@ -174,7 +175,7 @@ class BoardFinder:
         order = np.argsort(indices)
         return indices[order], cornersPx[order]
 
-    def _tellLayout(self, grey: np.ndarray) -> tuple:
+    def _tellLayout(self, grey: np.ndarray) -> tuple[Any, ...]:
         """Choose the detector for the layout that the markers have.
 
         :returns: the markers' corners and numbers, as OpenCV has them.
@@ -223,7 +224,7 @@ class BoardFinder:
         return float(lengths.min()) if len(lengths) else 0.0
 
 
-def _neighbours(charuco, markersPx: dict[int, np.ndarray]) -> tuple[int, int]:
+def _neighbours(charuco: Any, markersPx: dict[int, np.ndarray]) -> tuple[int, int]:
     """Compare markers with a layout: those of diagonal neighbours point at each other.
 
     From a marker's corner to the neighbour's next to it is a third of the marker's diagonal, for a marker takes three
@@ -263,7 +264,7 @@ def _blackRectangles(black: np.ndarray) -> list[tuple[int, int, int, int]]:
         done += [rectangles.pop(run) for run in set(rectangles) - runs]
         for left, right in runs:
             rectangles.setdefault((left, right), [left, y, right - left, 0])[3] += 1
-    return [tuple(rectangle) for rectangle in [*done, *rectangles.values()]]
+    return [(left, top, width, height) for left, top, width, height in [*done, *rectangles.values()]]
 
 
 def _pdf(width: float, height: float, content: str) -> bytes:

@@ -8,8 +8,9 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -187,7 +188,8 @@ class FrameReader(threading.Thread):
         """Read until the source ends or :meth:`close` is called."""
         self._turns.begin()
         try:
-            frames = self._cameraFrames() if self._isCamera else self._fileFrames(self._source)
+            source = self._source
+            frames = self._cameraFrames(source) if isinstance(source, Camera) else self._fileFrames(source)
             with contextlib.closing(frames):
                 for frame in frames:
                     self._put(frame)
@@ -214,7 +216,7 @@ class FrameReader(threading.Thread):
         with self._turns.waiting(self._room):
             self._room.get()
 
-    def _tell(self, what: queue.SimpleQueue, item: object) -> None:
+    def _tell(self, what: queue.SimpleQueue[Any], item: object) -> None:
         self._turns.wake(what)
         what.put(item)
 
@@ -226,10 +228,10 @@ class FrameReader(threading.Thread):
             cv2.flip(image, 1, image)
         return Frame(image, number, timestampMs, availableAt)
 
-    def _cameraFrames(self) -> Iterator[Frame]:
+    def _cameraFrames(self, chosen: Camera) -> Generator[Frame, None, None]:
         devicequery.awaitPermission(self._closing.is_set, self._onAsked, self._pause)
         self._phase = _OPENING
-        camera = devicequery.find(self._source)
+        camera = devicequery.find(chosen)
         earlier = _holders.get(camera.index)
         while earlier and earlier.is_alive() and earlier._closing.is_set() and not self._closing.is_set():
             self._pause(0.1)  # opened a second time while the first is under way, some drivers never come back
@@ -257,7 +259,7 @@ class FrameReader(threading.Thread):
         with self._turns.away("pause"):
             self._closing.wait(seconds)
 
-    def _framesOf(self, capture, camera: Camera, patienceS: float) -> Iterator[Frame]:
+    def _framesOf(self, capture: Any, camera: Camera, patienceS: float) -> Generator[Frame, None, None]:
         """The frames of an open camera, until it is closed, is silent for too long, or has none at first for a time."""
         if not capture.isOpened():
             raise devicequery.refusal(camera.index)
@@ -300,7 +302,7 @@ class FrameReader(threading.Thread):
             return refusal
         return LiveHandError("cameraSilent", seconds=f"{self._silenceAllowed():.0f}")
 
-    def _setMode(self, capture, camera: Camera) -> None:
+    def _setMode(self, capture: Any, camera: Camera) -> None:
         """Ask the camera for frames of the size, and in the format in which it has enough of them."""
         import cv2
 
@@ -312,7 +314,7 @@ class FrameReader(threading.Thread):
         # With one buffer, a driver has none to fill while the last frame is decoded, and drops the next.
         ask(BUFFERSIZE=2)
         sides = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-        size = self._size or tuple(int(capture.get(side)) for side in sides)
+        size = self._size or (int(capture.get(sides[0])), int(capture.get(sides[1])))
         mode = {"FRAME_WIDTH": size[0], "FRAME_HEIGHT": size[1], "FPS": devices.RATE}
         fourcc = devices.fourccFor(camera, size)
         if fourcc:
@@ -322,14 +324,14 @@ class FrameReader(threading.Thread):
         if not fourcc and devices.isSlow(capture.get(cv2.CAP_PROP_FPS)):
             ask(FOURCC=cv2.VideoWriter.fourcc(*"MJPG"), **mode)
 
-    def _fileFrames(self, path: str) -> Iterator[Frame]:
+    def _fileFrames(self, path: str) -> Generator[Frame, None, None]:
         with self._turns.away("open"):
             file = clip.openClip(path)
         with contextlib.closing(file):
-            start = None
+            start = math.nan  # not yet
             timestampMs = -1
             while not self._closing.is_set():
-                isPaced = start is not None and not self._everyFrame
+                isPaced = not (math.isnan(start) or self._everyFrame)
                 if isPaced:
                     # Late by more than a frame's time: skip, as a camera does whose frames nobody takes.
                     while time.perf_counter() > start + file.timeS + 2.0 * file.intervalS and file.skip():
@@ -344,14 +346,14 @@ class FrameReader(threading.Thread):
                     return
                 timestampMs = max(round(1000.0 * file.timeS), timestampMs + 1)
                 yield self._frame(image, file.number, timestampMs, due or time.perf_counter())
-                if start is None:
+                if math.isnan(start):
                     # The clip plays from when its first frame is taken: its beginning is not to be missed only
                     # because the model is still being loaded.
                     self._waitForRoom()
                     start = time.perf_counter() - file.timeS
 
     @contextlib.contextmanager
-    def _opened(self, source: int | str):
+    def _opened(self, source: int | str) -> Iterator[Any]:
         """A ``cv2.VideoCapture``, released by the thread that reads it."""
         import cv2
 

@@ -4,8 +4,9 @@ What OpenCV does not tell of a file, or tells wrong, is read by :mod:`container`
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -203,7 +204,7 @@ class VideoClip(Clip):
     def skip(self) -> bool:
         return self._next(lambda: (self._capture.grab(), True)) is not None
 
-    def _next(self, call):
+    def _next(self, call: Callable[[], tuple[bool, Any]]) -> Any:
         import cv2
 
         failures = 0
@@ -287,7 +288,7 @@ class ImageClip(Clip):
     :param frames: the images and their durations, s.
     """
 
-    def __init__(self, frames: Iterator[tuple[np.ndarray, float]]) -> None:
+    def __init__(self, frames: Generator[tuple[np.ndarray, float], None, None]) -> None:
         super().__init__()
         self._frames = frames
         self._durationS = 0.0
@@ -304,7 +305,7 @@ class ImageClip(Clip):
         self._frames.close()
 
 
-def _still(path: str) -> Iterator[tuple[np.ndarray, float]]:
+def _still(path: str) -> Generator[tuple[np.ndarray, float], None, None]:
     import cv2
 
     try:
@@ -316,7 +317,7 @@ def _still(path: str) -> Iterator[tuple[np.ndarray, float]]:
     yield image, 0.0
 
 
-def _animation(path: str) -> Iterator[tuple[np.ndarray, float]]:
+def _animation(path: str) -> Generator[tuple[np.ndarray, float], None, None]:
     import cv2
 
     number, count = 0, 1  # the first one alone, for its size

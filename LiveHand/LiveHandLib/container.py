@@ -274,8 +274,7 @@ def _readMatroska(file: BinaryIO, size: int) -> Container:
         while len(ends) > 1 and position >= ends[-1]:
             ends.pop()
         kind, length = _variable(file, keepMarker=True), _variable(file)
-        isUnknown = length is None
-        end = size if isUnknown else file.tell() + length
+        end = size if length is None else file.tell() + length
         if kind == segment:
             isCutOff = end > size
         if kind in (segment, tracks, track):
@@ -283,7 +282,7 @@ def _readMatroska(file: BinaryIO, size: int) -> Container:
             codec = "" if kind == track else codec
             ends.append(end)
             continue
-        if isUnknown or end > size:
+        if length is None or end > size:
             break
         if kind == trackType:
             isVideo = file.read(1) == b"\1"

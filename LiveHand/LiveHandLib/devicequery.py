@@ -11,8 +11,9 @@ import getpass
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from . import devices
 from .devices import Camera, Device, Mode
@@ -36,7 +37,9 @@ def listCameras() -> tuple[Camera, ...]:
     for backend in backends():
         if backend in supported_backends:
             with contextlib.suppress(Exception):  # one that fails is no reason to have none of the others
-                found[backend] = [_device(info) for info in enumerate_cameras(backend) if not _isHidden(info.path)]
+                found[backend] = [
+                    _device(info) for info in enumerate_cameras(backend) if not _isHidden(info.path or "")
+                ]
                 if sys.platform == "linux" and found[backend]:
                     break  # the next one would list the same cameras
     return devices.listed(found)
@@ -68,9 +71,10 @@ def nodes() -> frozenset[str] | None:
     return frozenset(name for name in os.listdir(NODES_FOLDER) if name.startswith("video"))
 
 
-def _device(info) -> Device:
+def _device(info: Any) -> Device:
     """From what cv2_enumerate_cameras says of a camera."""
-    name, place, serial, modes = info.name or "", info.path or "", "", ()
+    name, place, serial = info.name or "", info.path or "", ""
+    modes: tuple[Mode, ...] = ()
     if sys.platform == "linux":  # where the path is only the number once more
         place, serial = _linuxPlace(Path(info.path).name)
         modes = _linuxModes(info.path)
@@ -124,7 +128,7 @@ def _linuxModes(path: str) -> tuple[Mode, ...]:
     """The modes that a camera has in discrete sizes, in the driver's order; none where it cannot be asked."""
     import fcntl
 
-    def answers(request: int, layout: str, *fields: int):
+    def answers(request: int, layout: str, *fields: int) -> Iterator[tuple[Any, ...]]:
         for index in range(_MOST_MODES):
             record = bytearray(struct.calcsize(layout))
             struct.pack_into(f"={1 + len(fields)}I", record, 0, index, *fields)

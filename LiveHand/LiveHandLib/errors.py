@@ -15,7 +15,7 @@ class LiveHandError(Exception):
         keeps the frames of the stack, and they the images. Empty if there is none, or before :meth:`of`.
     """
 
-    def __init__(self, reason: str, **details) -> None:
+    def __init__(self, reason: str, **details: object) -> None:
         super().__init__(reason, details)
         self.reason = reason
         self.details = details
@@ -27,9 +27,8 @@ class LiveHandError(Exception):
 
         To be called where it is caught, in whatever thread: from there on the stack is known as a text only.
         """
-        isForeseen = isinstance(error, cls)
-        told = error if isForeseen else cls("internal", detail=f"{type(error).__name__}: {error}")
-        traced = error.__cause__ if isForeseen else error
+        told = error if isinstance(error, cls) else cls("internal", detail=f"{type(error).__name__}: {error}")
+        traced = error.__cause__ if told is error else error
         if traced is not None and not told.trace:
             told.trace = "".join(traceback.format_exception(traced))
         error.__traceback__ = error.__cause__ = error.__context__ = None

@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import qt
 
@@ -77,11 +78,12 @@ def keepOffOneCore() -> None:
 class _QtThread(qt.QThread):
     def __init__(self, function: Callable[[], None]) -> None:
         qt.QThread.__init__(self)
-        self._function = function
+        self._function: Callable[[], None] | None = function
 
     def run(self) -> None:
         # Not kept any longer: the function knows its thread, and a cycle of references would keep all it has.
         function, self._function = self._function, None
+        assert function, "run once"
         function()
         # Python's threading module notes a thread it did not start as a dummy, and before Python 3.13 it lists it
         # for ever: enumerate() would show a thread that is gone.
@@ -120,8 +122,8 @@ class GilLender:
 
     def __init__(self) -> None:
         self.turns = Turns()
-        self._running: dict[object, tuple[Callable[[], None], Callable[[], None]]] = {}
-        self._ending: set[object] = set()
+        self._running: dict[Any, tuple[Callable[[], None], Callable[[], None]]] = {}
+        self._ending: set[Any] = set()
         self._lastLook = self._notBefore = 0.0
         self._isClosing = False
         self._timer = qt.QTimer()
@@ -171,7 +173,7 @@ class GilLender:
         """Whether a thread runs."""
         return bool(self._running)
 
-    def wait(self, thread: object, timeout: float) -> bool:
+    def wait(self, thread: Any, timeout: float) -> bool:
         """Wait for a thread to end, for example before the application quits.
 
         ``QThread.wait`` would keep the GIL from the thread that needs it to end; Python's sleep lets go of it.
@@ -184,7 +186,7 @@ class GilLender:
         while not thread.isFinished() and time.perf_counter() < end:
             time.sleep(0.002)
         self._collect()
-        return thread.isFinished()
+        return bool(thread.isFinished())
 
     def wake(self, event: object) -> None:
         """Tell the threads that wait for something that it has come about, and lend them the GIL soon.

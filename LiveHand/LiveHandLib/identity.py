@@ -95,7 +95,7 @@ class HandIdentity:
         self._sides = {side: was for side, was in self._sides.items() if timestampMs - was.seenMs <= LOSS_MS}
         self._new = set()
         hands = hands[:2]
-        if len(hands) == 2 and _areOne(*hands, wasOneThere=len(self._sides) == 1):
+        if len(hands) == 2 and _areOne(hands[0], hands[1], wasOneThere=len(self._sides) == 1):
             # The one nearer to where a hand was, unless the other is the more certain. Rendered, the landmarks kept are
             # off by 0.41 to 0.55 of the hand's size where it is slow, and by certainty alone by 0.6; where it moves as
             # fast as hands can, by 0.48 and 0.33.

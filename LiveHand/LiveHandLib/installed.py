@@ -45,7 +45,7 @@ class Installed:
     def version(self) -> Version | None:
         """The package's; None where the folder has none, or one that is no version."""
         try:
-            return Version(importlib.metadata.Distribution.at(self.folder).metadata.get("Version"))
+            return Version(importlib.metadata.Distribution.at(self.folder).metadata.get("Version", ""))
         except (ValueError, TypeError, LookupError, OSError):  # no file, no text, no version, or none that is one
             return None
 

@@ -73,7 +73,7 @@ class Intrinsics:
     def __hash__(self) -> int:
         return hash(self._figures())
 
-    def _figures(self) -> tuple:
+    def _figures(self) -> tuple[object, ...]:
         arrays = self.matrix.tobytes(), self.distortion.tobytes()
         return *arrays, self.imageSize, self.rmsPx, self.isCalibrated, self.calibrationTime
 

@@ -77,6 +77,7 @@ class HandPlacer:
         if self._identity.isNew(side):
             pose.reset()
             smoothing.reset()
+        assert self._intrinsics, "place has chosen them"
         directions = self._intrinsics.normalized(hand.imagePx)
         cameraMm, deviationsMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
         return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), deviationsMm=deviationsMm)

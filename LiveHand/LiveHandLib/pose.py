@@ -157,10 +157,9 @@ class HandPose:
         # By Cholesky's triangle, which makes it symmetric and its diagonal positive, however inexact it is.
         root = np.linalg.inv(np.linalg.cholesky(measured / _PICTURES_ALIKE + information + _NOTHING_KNOWN))
         self._covariance = root.T @ root
-        return rays * depths[:, None], self._deviations()
+        return rays * depths[:, None], self._deviations(depths)
 
-    def _deviations(self) -> np.ndarray:
-        depths = self._depths
+    def _deviations(self, depths: np.ndarray) -> np.ndarray:
         return np.sqrt(self._covariance.diagonal() + (_SCALE_SD * depths) ** 2 + self._lateralSd**2)
 
     def _placedAlone(self, rays: np.ndarray, relief: np.ndarray) -> np.ndarray:
@@ -172,7 +171,15 @@ class HandPose:
         depth = seen @ (self._lengths / self._lengthSds) / max(seen @ seen, 1e-12)
         return _bounded(min(max(depth, _NEAREST_MM), _FARTHEST_MM) * shape, _FARTHEST_MM)
 
-    def _fit(self, depths, rays, relief, expected, information, steps) -> tuple[np.ndarray, np.ndarray, float]:
+    def _fit(
+        self,
+        depths: np.ndarray,
+        rays: np.ndarray,
+        relief: np.ndarray,
+        expected: np.ndarray,
+        information: np.ndarray,
+        steps: int,
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """The best depths from a start, how surely this picture says so (information matrix), and the cost."""
         # A distance follows from the depths a and b of its ends and the products of their rays:
         # distance^2 = a (a ff - b ft) + b (b tt - a ft).
@@ -183,7 +190,9 @@ class HandPose:
         jacobian, precisions = self._jacobian, self._precisions
         distances = len(_FROM)
 
-        def errors(depths):
+        def errors(
+            depths: np.ndarray,
+        ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray, float]:
             a, b = depths[_FROM], depths[_TO]
             alongA, alongB = a * ff - b * ft, b * tt - a * ft
             lengths = np.sqrt(np.maximum(a * alongA + b * alongB, _SHORTEST_MM2))

@@ -3,6 +3,8 @@
 Importing OpenCV is left to :func:`tracking.importPackages`, which the worker calls first.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .tracking import BONES, Hand
@@ -21,7 +23,7 @@ _LARGE = 70  # px; smaller hands are drawn in thinner lines
 _SHIFT = 4  # OpenCV draws at whole numbers of 2**-_SHIFT px
 
 
-def mirrored(image: np.ndarray, hands: dict[str, Hand], size: tuple[int, int]) -> np.ndarray:
+def mirrored(image: np.ndarray, hands: Mapping[str, Hand], size: tuple[int, int]) -> np.ndarray:
     """A picture for the user: as large as fits, as in a mirror, with the hands' bones and joints.
 
     It is as in a mirror because people expect that of their own picture: what they move to their right moves to

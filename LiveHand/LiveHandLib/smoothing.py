@@ -28,6 +28,8 @@ class OneEuro:
     def reset(self) -> None:
         """Forget what was there before."""
         self._smoothed: np.ndarray | None = None
+        self._last: np.ndarray
+        self._lastMs: float
 
     def update(self, points: np.ndarray, timestampMs: float) -> np.ndarray:
         """Smooth the next points.
@@ -53,6 +55,6 @@ class OneEuro:
         return self._smoothed
 
 
-def _share(cutoffHz, seconds: float):
+def _share(cutoffHz: float | np.ndarray, seconds: float) -> float | np.ndarray:
     """Of the newest value in the smoothed one."""
     return 1.0 / (1.0 + 1.0 / (2.0 * np.pi * cutoffHz * seconds))

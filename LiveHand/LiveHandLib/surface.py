@@ -87,8 +87,8 @@ class HandSurface:
 
         # Points and normals are sums of rows of the bones' motions, (4, 3) each with the displacement as last row.
         rows = np.insert(points, 3, 1.0, axis=1), np.insert(vertexNormals(points, triangles), 3, 0.0, axis=1)
-        shares = [weights[:, :, None] * row[:, None, :] for row in rows]
-        shares = np.concatenate(shares).reshape(2 * len(points), -1).astype(np.float32)
+        shares = np.concatenate([weights[:, :, None] * row[:, None, :] for row in rows])
+        shares = shares.reshape(2 * len(points), -1).astype(np.float32)
         self._motions = np.zeros((5, 4, 4, 3), np.float32)
         self._turns = np.zeros((5, 4, 3, 3))
         self._skin = np.zeros((2 * len(points), 3), np.float32)

@@ -15,9 +15,10 @@ import os
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ on cores that detection needs."""
 
 
 @contextlib.contextmanager
-def _environmentKept():
+def _environmentKept() -> Iterator[None]:
     # opencv-python on Linux points some variables at the Qt it bundles. Programs that Slicer starts later (CLI modules,
     # pip, Qt Designer) would inherit them and fail to start.
     before = {name: os.environ.get(name) for name in (*_VARIABLES_SET_BY_CV2, *_VARIABLES_READ_BY_CV2)}
@@ -107,20 +108,21 @@ def _environmentKept():
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
+        for name, earlier in before.items():
+            if earlier is None:
                 os.environ.pop(name, None)
             else:
-                os.environ[name] = value
+                os.environ[name] = earlier
 
 
 @contextlib.contextmanager
-def _soundLeftAlone():
+def _soundLeftAlone() -> Iterator[None]:
     # MediaPipe imports sounddevice, if it can, for its other tasks. That opens the sound devices, and where it does not
     # find PortAudio on Linux, it starts ldconfig, a compiler and a linker to look for it.
     isHidden = "sounddevice" not in sys.modules
     if isHidden:
-        sys.modules["sounddevice"] = None  # import it, and it is not there
+        modules: dict[str, Any] = sys.modules
+        modules["sounddevice"] = None  # import it, and it is not there
     try:
         yield
     finally:
@@ -201,13 +203,15 @@ class _CallersThread(concurrent.futures.Executor):
 
     def __init__(self) -> None:
         self.isUsed = False
-        self.surround: contextlib.AbstractContextManager = contextlib.nullcontext()
+        self.surround: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
         """Entered around the next call."""
 
-    def submit(self, function, /, *arguments, **keywords) -> concurrent.futures.Future:
+    def submit(
+        self, function: Callable[..., Any], /, *arguments: Any, **keywords: Any
+    ) -> concurrent.futures.Future[Any]:
         self.isUsed = True
         surround, self.surround = self.surround, contextlib.nullcontext()
-        future = concurrent.futures.Future()
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         try:
             with surround:
                 future.set_result(function(*arguments, **keywords))
@@ -216,7 +220,7 @@ class _CallersThread(concurrent.futures.Executor):
         return future
 
     @contextlib.contextmanager
-    def offered(self):
+    def offered(self) -> Iterator[None]:
         """MediaPipe takes this executor for what is created meanwhile, if it is a version that asks for one."""
         try:
             from mediapipe.tasks.python.core import serial_dispatcher
@@ -258,7 +262,7 @@ class _Library:
         kept, released = (kind(library._name, handle=library._handle) for kind in (ctypes.PyDLL, ctypes.CDLL))
         number, pointer = ctypes.c_int, ctypes.c_void_p
 
-        def declared(library: ctypes.CDLL, name: str, result: type | None, *arguments: type):
+        def declared(library: ctypes.CDLL, name: str, result: type | None, *arguments: type) -> Any:
             function = library[name]
             function.restype, function.argtypes = result, arguments
             return function
@@ -275,7 +279,7 @@ class _Library:
         self._picture, self._result, self._error = pointer(), HandLandmarkerResultC(), ctypes.c_char_p()
         self._places = [ctypes.byref(written) for written in (self._picture, self._result, self._error)]
 
-    def detect(self, image: np.ndarray, timestampMs: int, away: contextlib.AbstractContextManager) -> list[Hand]:
+    def detect(self, image: np.ndarray, timestampMs: int, away: contextlib.AbstractContextManager[None]) -> list[Hand]:
         """Find the hands in a picture.
 
         :param image: (height, width, 3) uint8, RGB, contiguous.
@@ -346,10 +350,10 @@ class HandTracker:
         isKnown = mediapipe.__version__ in KNOWN_VERSIONS
         self._library = _Library(self._landmarker._handle) if isKnown else None
 
-    def __enter__(self):
+    def __enter__(self) -> "HandTracker":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -374,10 +378,9 @@ class HandTracker:
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
         if self._library:
-            away = self._turns.away("detect", isOver=self._library.isOver)
-            return self._library.detect(image, timestampMs, away)
+            return self._library.detect(image, timestampMs, self._turns.away("detect", isOver=self._library.isOver))
         picture = self._Image(self._format, image)
-        away = self._turns.away("detect")
+        away: contextlib.AbstractContextManager[None] = self._turns.away("detect")
         if self._callersThread.isUsed:
             self._callersThread.surround = away  # just the library's call, not the Python around it
             away = contextlib.nullcontext()
@@ -386,7 +389,7 @@ class HandTracker:
         return handsOf(result, (image.shape[1], image.shape[0]))
 
 
-def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
+def handsOf(result: Any, imageSize: tuple[int, int]) -> list[Hand]:
     """The hands in what MediaPipe found in a picture.
 
     :param result: MediaPipe's ``HandLandmarkerResult``.
@@ -394,7 +397,7 @@ def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     :returns: the hands, the most certain handedness first; none that has a landmark beyond :data:`FARTHEST`.
     """
 
-    def points(landmarks) -> np.ndarray:
+    def points(landmarks: Any) -> np.ndarray:
         return np.array([(point.x, point.y, point.z) for point in landmarks])
 
     found = zip(result.handedness, result.hand_landmarks, result.hand_world_landmarks, strict=True)
@@ -407,10 +410,10 @@ def handsOf(result, imageSize: tuple[int, int]) -> list[Hand]:
     )
 
 
-def _handsOfC(result, imageSize: tuple[int, int]) -> list[Hand]:
+def _handsOfC(result: Any, imageSize: tuple[int, int]) -> list[Hand]:
     """The same for the ``HandLandmarkerResultC`` that MediaPipe makes its ``HandLandmarkerResult`` of."""
 
-    def points(landmarks) -> np.ndarray:
+    def points(landmarks: Any) -> np.ndarray:
         record, count = landmarks.landmarks._type_, landmarks.landmarks_count
         size = ctypes.sizeof(record)
         content = ctypes.string_at(landmarks.landmarks, size * count)

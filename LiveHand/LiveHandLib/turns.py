@@ -88,7 +88,7 @@ class _Call:
         self.due, self.until = self._habit.expected(self._begin)
         self._turns._move(away=self)
 
-    def __exit__(self, *_exception) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._turns._move(isInside=True)
         now = time.perf_counter()
         if not self.isOver:
@@ -105,7 +105,7 @@ class _Wait:
     def __enter__(self) -> None:
         self._turns._move(waitingFor=self._event)
 
-    def __exit__(self, *_exception) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._turns._move(isInside=True)
 
 
