@@ -3,16 +3,12 @@
 import contextlib
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
-SAMPLE_CLIP = ROOT / "Resources" / "SampleHand.mp4"
-MODEL = ROOT / "Resources" / "hand_landmarker.task"
+from helpers import MODEL, ROOT, SHARED, liveHandThreads, settled
 
 sys.path[:0] = [str(ROOT / "LiveHand"), str(ROOT / "Testing")]
 
@@ -100,11 +96,6 @@ def fakeCameras():
         yield lambda *devices: cameras.enter_context(fakecamera.FakeCameras(devices))
 
 
-def liveHandThreads() -> list[str]:
-    """Names of the threads that LiveHand has running."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("LiveHand")]
-
-
 @pytest.fixture(scope="session")
 def _application():
     from host.application import Application
@@ -164,8 +155,40 @@ def logic(widget):
     return widget.logic
 
 
-def settled(app, logic) -> None:
-    """Run the event loop until nothing of LiveHand is at work."""
-    from LiveHandLib import gil
+@pytest.fixture
+def tracked(logic):
+    """The frames that arrive from now on."""
+    frames = []
 
-    assert app.spin(lambda: logic.worker.state == "off" and not gil.lender().isBusy(), timeout=30)
+    def note(frame):
+        frames.append(frame)
+
+    logic.worker.tracked.connect(note)
+    yield frames
+    if logic.worker:
+        logic.worker.tracked.disconnect(note)
+
+
+@pytest.fixture
+def redView(app):
+    """A red slice view as Slicer has it: axial, 400 x 300 px; gives its logic."""
+    import slicer
+    import vtk
+
+    applicationLogic = slicer.app.applicationLogic()
+    logic = slicer.vtkMRMLSliceLogic()
+    logic.SetMRMLApplicationLogic(applicationLogic)
+    logic.SetMRMLScene(slicer.mrmlScene)
+    sliceNode = logic.AddSliceNode("Red")
+    sliceNode.SetDimensions(400, 300, 1)
+    sliceNode.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1.0, 1.0, 1.0])))
+    sliceNode.UpdateMatrices()
+    logics = vtk.vtkCollection()
+    logics.AddItem(logic)
+    applicationLogic.SetSliceLogics(logics)
+    yield logic
+    applicationLogic.SetSliceLogics(None)
+    compositeNode = logic.GetSliceCompositeNode()
+    logic.SetMRMLScene(None)
+    for node in (compositeNode, sliceNode):
+        slicer.mrmlScene.RemoveNode(node)

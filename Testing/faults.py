@@ -17,7 +17,7 @@ import qt
 import slicer
 import vtk
 
-from conftest import SAMPLE_CLIP, liveHandThreads, settled
+from helpers import SAMPLE_CLIP, liveHandThreads, settled
 from LiveHandLib import gil
 
 RESPONSIVE_MS = 20.0

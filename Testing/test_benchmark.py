@@ -3,7 +3,7 @@
 import pytest
 
 import benchmark
-from conftest import SAMPLE_CLIP
+from helpers import SAMPLE_CLIP
 
 
 @pytest.fixture(scope="module")

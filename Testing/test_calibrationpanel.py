@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 
 from boardrender import BoardRenderer, handHeldPoses
-from conftest import SAMPLE_CLIP, settled
 from fakecamera import Device
+from helpers import SAMPLE_CLIP, choose, refreshed, settled
 from LiveHandLib.board import CHARUCO, CHESSBOARD, Board
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
-from test_cameras import choose, refreshed
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
 

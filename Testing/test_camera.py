@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from conftest import SAMPLE_CLIP, liveHandThreads
+from helpers import SAMPLE_CLIP, liveHandThreads
 from LiveHandLib import camera
 from LiveHandLib.errors import LiveHandError
 

@@ -11,33 +11,14 @@ import sys
 import numpy as np
 import pytest
 
-from conftest import SAMPLE_CLIP, settled
 from fakecamera import Device, Mode
 from faults import assertTold, slicer, status
+from helpers import SAMPLE_CLIP, choose, entries, goLive, refreshed, settled
 from LiveHandLib import camera, devicequery, devices, worker
-from test_live import goLive, tracked  # noqa: F401
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
 
 HAND = {"clip": SAMPLE_CLIP, "seconds": 2.0}
-
-
-def entries(widget) -> list[str]:
-    box = widget.ui.sourceComboBox
-    return [box.itemText(index) for index in range(box.count)]
-
-
-def refreshed(app, widget, *names: str) -> bool:
-    """Whether a look for cameras finds these, in this order."""
-    widget.ui.refreshButton.click()
-    return app.spin(lambda: entries(widget)[: len(names)] == list(names), timeout=10)
-
-
-def choose(widget, name: str) -> None:
-    """Choose an entry of the drop-down as the mouse does."""
-    index = entries(widget).index(name)
-    widget.ui.sourceComboBox.setCurrentIndex(index)
-    widget.onSourceActivated(index)
 
 
 def tick(app, widget) -> None:
@@ -53,7 +34,7 @@ def tickUntilOff(app, widget, words: str) -> None:
     assertTold(widget, words)
 
 
-def more(app, tracked, frames: int = 3) -> bool:  # noqa: F811
+def more(app, tracked, frames: int = 3) -> bool:
     """Whether so many more frames are processed."""
     before = len(tracked)
     return app.spin(lambda: len(tracked) >= before + frames, timeout=10)
@@ -63,7 +44,7 @@ def more(app, tracked, frames: int = 3) -> bool:  # noqa: F811
 
 
 @pytest.mark.fault("Cameras: the second of three, chosen by its name")
-def test_second_of_three(app, widget, fakeCameras, tracked):  # noqa: F811
+def test_second_of_three(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("First"), Device("Second", **HAND), Device("Third"))
     assert refreshed(app, widget, "First", "Second", "Third")
     choose(widget, "Second")
@@ -74,7 +55,7 @@ def test_second_of_three(app, widget, fakeCameras, tracked):  # noqa: F811
 
 
 @pytest.mark.fault("Cameras: unplugged while live, plugged in under another number")
-def test_replugged_under_another_number(app, widget, fakeCameras, tracked):  # noqa: F811
+def test_replugged_under_another_number(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("First"), Device("Second", **HAND), Device("Third"))
     assert refreshed(app, widget, "First", "Second", "Third")
     choose(widget, "Second")
@@ -166,7 +147,7 @@ def test_list_when_the_pointer_comes(app, widget, fakeCameras, monkeypatch):
 
 @pytest.mark.fault("Cameras: each resolution at 30 frames per second")
 @pytest.mark.parametrize("size", [None, (640, 480), (1280, 720)])
-def test_resolutions(app, widget, fakeCameras, tracked, size):  # noqa: F811
+def test_resolutions(app, widget, fakeCameras, tracked, size):
     fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     box = widget.ui.resolutionComboBox
@@ -346,7 +327,7 @@ def test_silent_from_the_start(app, widget, fakeCameras, monkeypatch):
 
 
 @pytest.mark.fault("Cameras: transfers fail for 2 s, then it goes on")
-def test_failing_transfers(app, widget, fakeCameras, tracked):  # noqa: F811
+def test_failing_transfers(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     choose(widget, "Webcam")
@@ -359,7 +340,7 @@ def test_failing_transfers(app, widget, fakeCameras, tracked):  # noqa: F811
 
 
 @pytest.mark.fault("Cameras: 60 % of the frames are lost, others are cut short")
-def test_bad_transfers(app, widget, fakeCameras, tracked):  # noqa: F811
+def test_bad_transfers(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     choose(widget, "Webcam")
@@ -392,7 +373,7 @@ def test_hanging(app, widget, fakeCameras, monkeypatch):
 @pytest.mark.skipif(os.name != "posix", reason="the demo's cameras are played on Linux only")
 @pytest.mark.fault("Cameras: the real clip through a camera is the clip")
 @pytest.mark.parametrize("fourcc", ["YUYV", "MJPG"])
-def test_same_landmarks_as_the_file(app, widget, fakeCameras, shared, tracked, fourcc):  # noqa: F811
+def test_same_landmarks_as_the_file(app, widget, fakeCameras, shared, tracked, fourcc):
     """What the formats do to the image moves the landmarks little: by 0.8 % of the hand's size with a kernel's YUYV."""
     fakeCameras(Device("Webcam", shared / "clips" / "hand_desk.mp4", [Mode(fourcc, 720, 720, 30)], seconds=3.0))
     assert refreshed(app, widget, "Webcam")

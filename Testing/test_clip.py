@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import videofiles
-from conftest import settled
+from helpers import settled
 from LiveHandLib import camera, clip, container
 from LiveHandLib.errors import LiveHandError
 from videofiles import write

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from conftest import ROOT
+from helpers import ROOT
 from LiveHandLib.geometry import CAMERA_TO_RAS
 from LiveHandLib.intrinsics import Intrinsics
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import ROOT, SAMPLE_CLIP
+from helpers import ROOT, SAMPLE_CLIP
 
 MODULE = ROOT / "LiveHand"
 LIBRARY = MODULE / "LiveHandLib"
@@ -78,7 +78,7 @@ def test_sample_clip_is_small():
 
 def test_sample_clip_is_among_the_sample_data_and_plays_from_there(app, widget, monkeypatch):
     import LiveHand
-    from conftest import settled
+    from helpers import settled
 
     registered = []
 

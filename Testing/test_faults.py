@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import MODEL, ROOT, SAMPLE_CLIP, liveHandThreads, settled
 from faults import assertTold, panel, qt, slicer, status
+from helpers import MODEL, ROOT, SAMPLE_CLIP, goLive, liveHandThreads, nodesOfLiveHand, settled
 from LiveHandLib import camera, devicequery, devices, gil, tracking
-from test_live import goLive, tracked  # noqa: F401
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
 
@@ -39,7 +38,7 @@ def tickInVain(app, widget, source, words: str) -> None:
     assertTold(widget, words)
 
 
-def more(app, tracked, frames: int = 3) -> bool:  # noqa: F811
+def more(app, tracked, frames: int = 3) -> bool:
     """Whether so many more pictures are looked at."""
     before = len(tracked)
     return app.spin(lambda: len(tracked) >= before + frames, timeout=10)
@@ -150,7 +149,7 @@ def test_camera_that_never_delivers(app, widget, driver, monkeypatch):
 
 
 @pytest.mark.fault("Camera: a picture every 5 s")
-def test_camera_that_is_slow(app, widget, driver, tracked, handPicture):  # noqa: F811
+def test_camera_that_is_slow(app, widget, driver, tracked, handPicture):
     driver.pictures = lambda number: (time.sleep(5.0), (True, handPicture))[1]
     goLive(app, widget, 0)
     assert app.spin(lambda: len(tracked) >= 3, timeout=30)
@@ -158,7 +157,7 @@ def test_camera_that_is_slow(app, widget, driver, tracked, handPicture):  # noqa
 
 
 @pytest.mark.fault("Camera: freezes for 10 s and comes back")
-def test_camera_that_freezes_and_comes_back(app, widget, driver, tracked):  # noqa: F811
+def test_camera_that_freezes_and_comes_back(app, widget, driver, tracked):
     goLive(app, widget, 0)
     driver.hang.clear()
     app.spin(timeout=1.0)
@@ -198,7 +197,7 @@ def test_read_that_never_returns_does_not_keep_live_on(app, widget, driver, monk
 
 
 @pytest.mark.fault("Camera: changes resolution in mid-stream")
-def test_camera_that_changes_resolution(app, widget, driver, tracked, handPicture):  # noqa: F811
+def test_camera_that_changes_resolution(app, widget, driver, tracked, handPicture):
     import cv2
 
     sizes = [(640, 480), (320, 240), (1280, 720), (360, 640), (641, 479)]
@@ -235,7 +234,7 @@ KINDS = (
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.fault(f"Camera: sends {kind}")) for kind in KINDS]
 )
-def test_pictures_of_any_kind(app, widget, driver, tracked, kind):  # noqa: F811
+def test_pictures_of_any_kind(app, widget, driver, tracked, kind):
     picture = unusual(kind)
     driver.pictures = lambda number: (True, picture)
     widget.ui.previewCollapsibleButton.collapsed = False
@@ -309,7 +308,7 @@ def test_picture_that_is_cut_off(app, widget, tmp_path, handPicture):
 
 
 @pytest.mark.fault("Camera: a clip whose name has spaces and non-ASCII letters")
-def test_clip_with_any_name(app, widget, tmp_path, tracked):  # noqa: F811
+def test_clip_with_any_name(app, widget, tmp_path, tracked):
     folder = tmp_path / "Händé 手 {0} % clip"
     folder.mkdir()
     path = folder / "ma vidéo 手 {detail}.mp4"
@@ -329,7 +328,7 @@ def test_clip_that_is_gone(app, widget, tmp_path):
 
 
 @pytest.mark.fault("Camera: a clip whose path disappears while it is played")
-def test_clip_that_disappears(app, widget, tmp_path, tracked):  # noqa: F811
+def test_clip_that_disappears(app, widget, tmp_path, tracked):
     path = tmp_path / "clip.mp4"
     path.write_bytes(SAMPLE_CLIP.read_bytes())
     goLive(app, widget, path)
@@ -364,10 +363,6 @@ def test_cameras_change_while_the_drop_down_is_open(app, widget):
 # Application
 
 
-def nodesOfLiveHand() -> list:
-    return [node for node in slicer.util.getNodesByClass("vtkMRMLNode") if node.GetName().startswith("LiveHand")]
-
-
 @pytest.mark.fault("Application: scene closed while live")
 def test_scene_closed(app, widget):
     goLive(app, widget)
@@ -394,7 +389,7 @@ def test_scene_closed_in_a_slot(app, widget):
 
 
 @pytest.mark.fault("Application: another scene added while live")
-def test_scene_imported(app, widget, tracked, tmp_path):  # noqa: F811
+def test_scene_imported(app, widget, tracked, tmp_path):
     goLive(app, widget)
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)
@@ -433,7 +428,7 @@ def test_panel_whose_setup_failed_is_cleaned_up(app, monkeypatch):
 
 
 @pytest.mark.fault("Application: module left and entered while live", times=10)
-def test_module_left_and_entered(app, widget, tracked):  # noqa: F811
+def test_module_left_and_entered(app, widget, tracked):
     goLive(app, widget)
     for _time in range(10):
         app.showModule(None)
@@ -578,7 +573,7 @@ DEEDS = {
     "deed",
     [pytest.param(deed, marks=pytest.mark.fault(f"Application: the user {name}")) for deed, name in DEEDS.items()],
 )
-def test_nodes_are_the_users(app, widget, tracked, deed):  # noqa: F811
+def test_nodes_are_the_users(app, widget, tracked, deed):
     from LiveHandLib.scene import Display
 
     widget.logic.getParameterNode().display = Display.BOTH
@@ -609,7 +604,7 @@ def computeKeepingTheGil(seconds: float) -> None:
         pytest.param(10.0, 1, marks=pytest.mark.fault("Application: a computation of 10 s in the GUI thread")),
     ],
 )
-def test_computation_in_the_gui_thread(app, widget, driver, tracked, monkeypatch, seconds, times):  # noqa: F811
+def test_computation_in_the_gui_thread(app, widget, driver, tracked, monkeypatch, seconds, times):
     monkeypatch.setattr(camera, "SILENCE_TIME_S", 5.0)  # it is not the camera that is silent
     goLive(app, widget, 0)
     for _time in range(times):
@@ -622,7 +617,7 @@ def test_computation_in_the_gui_thread(app, widget, driver, tracked, monkeypatch
 
 
 @pytest.mark.fault("Application: a modal dialog")
-def test_modal_dialog(app, widget, tracked):  # noqa: F811
+def test_modal_dialog(app, widget, tracked):
     goLive(app, widget)
     dialog = qt.QDialog()
     qt.QTimer.singleShot(300, dialog.accept)
@@ -653,7 +648,7 @@ def test_modal_dialog_in_a_slot(app, widget):
 
 
 @pytest.mark.fault("Application: processEvents and Live off and on in a slot", times=10)
-def test_events_processed_in_a_slot(app, widget, tracked):  # noqa: F811
+def test_events_processed_in_a_slot(app, widget, tracked):
     turns = []
 
     def process(_frame):
@@ -709,7 +704,7 @@ def test_live_toggled(app, widget):
 
 
 @pytest.mark.fault("Application: undo and redo while live")
-def test_undo_and_redo(app, widget, tracked):  # noqa: F811
+def test_undo_and_redo(app, widget, tracked):
     scene = slicer.mrmlScene
     scene.SetUndoOn()
     try:
@@ -797,7 +792,7 @@ def test_cameras_cannot_be_listed(app, widget, monkeypatch):
         pytest.param(0.0, marks=pytest.mark.fault("Worker: MediaPipe returns the same point 21 times")),
     ],
 )
-def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):  # noqa: F811
+def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):
     from mediapipe.tasks.python import vision
 
     widget.ui.previewCollapsibleButton.collapsed = False
@@ -827,7 +822,7 @@ def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):  # no
 
 
 @pytest.mark.fault("Worker: the clock jumps back")
-def test_clock_that_jumps_back(app, widget, tracked, monkeypatch):  # noqa: F811
+def test_clock_that_jumps_back(app, widget, tracked, monkeypatch):
     frame = camera.FrameReader._frame
 
     def jumping(self, image, number, timestampMs, availableAt):
@@ -1114,7 +1109,7 @@ def test_scene_settings_damaged(app, widget, tmp_path, name, text):
 
 @pytest.mark.fault("Settings: a calibration from a newer version or damaged")
 @pytest.mark.parametrize("content", [b"", b"<opencv_storage><camera_matrix>", b"\x80\x04cos\nsystem\n"])
-def test_calibration_damaged(app, widget, tracked, tmp_path, content):  # noqa: F811
+def test_calibration_damaged(app, widget, tracked, tmp_path, content):
     from LiveHandLib.errors import LiveHandError
     from LiveHandLib.messages import sentence
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from conftest import ROOT, SAMPLE_CLIP, liveHandThreads, settled
+from helpers import ROOT, SAMPLE_CLIP, liveHandThreads, settled
 
 pytestmark = pytest.mark.usefixtures("model")
 

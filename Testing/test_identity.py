@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conftest import SAMPLE_CLIP
+from helpers import SAMPLE_CLIP
 from LiveHandLib import tracking
 from LiveHandLib.identity import LOSS_MS, HandIdentity
 

@@ -12,39 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import MODEL, SAMPLE_CLIP, liveHandThreads, settled
+from helpers import MODEL, SAMPLE_CLIP, goLive, liveHandThreads, play, settled
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
-
-
-@pytest.fixture
-def tracked(logic):
-    """The frames that arrive from now on."""
-    frames = []
-
-    def note(frame):
-        frames.append(frame)
-
-    logic.worker.tracked.connect(note)
-    yield frames
-    if logic.worker:
-        logic.worker.tracked.disconnect(note)
-
-
-def play(app, logic, source, **parameters) -> None:
-    """Play a file to its end."""
-    logic.setSource(source)
-    for name, value in parameters.items():
-        setattr(logic.getParameterNode(), name, value)
-    logic.start()
-    settled(app, logic)
-
-
-def goLive(app, widget, source=SAMPLE_CLIP) -> None:
-    """Tick Live and wait for the hand."""
-    widget.logic.setSource(source)
-    widget.ui.liveCheckBox.setChecked(True)
-    assert app.spin(lambda: widget.logic.frame and widget.logic.frame.hands, timeout=30)
 
 
 # The regime

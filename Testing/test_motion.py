@@ -11,10 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_scene import nodesOfLiveHand
 
-from conftest import ROOT, SAMPLE_CLIP, settled
-from test_live import goLive, play, tracked  # noqa: F401
+from helpers import ROOT, SAMPLE_CLIP, goLive, nodesOfLiveHand, play, settled
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -94,7 +92,7 @@ def test_seconds_count_on_over_a_source_that_is_opened_again(app):
 # Joint angles
 
 
-def test_tables_have_what_was_measured(app, logic, tracked):  # noqa: F811
+def test_tables_have_what_was_measured(app, logic, tracked):
     from LiveHandLib import angles
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True, measureAngles=True)
@@ -141,7 +139,7 @@ def test_live_table_is_bounded_and_shows_gaps(app, monkeypatch):
     assert np.array_equal(times, np.sort(times))
 
 
-def test_table_deleted_while_live_comes_back_and_starts_anew_with_live(app, widget, tracked):  # noqa: F811
+def test_table_deleted_while_live_comes_back_and_starts_anew_with_live(app, widget, tracked):
     import slicer
 
     widget.ui.measureAnglesCheckBox.setChecked(True)
@@ -204,7 +202,7 @@ def test_plot_of_the_ticked_measures(app, widget):
 # Recording
 
 
-def test_played_back_as_it_was(app, logic, tracked):  # noqa: F811
+def test_played_back_as_it_was(app, logic, tracked):
     """Every frame of the clip, while the user moves the hands' transform."""
     import slicer
 
@@ -238,7 +236,7 @@ def test_played_back_as_it_was(app, logic, tracked):  # noqa: F811
     assert np.array_equal(positions(logic.getParameterNode().rightLandmarks), live), "the live nodes are others"
 
 
-def test_table_of_the_recordings_angles(app, logic, tracked):  # noqa: F811
+def test_table_of_the_recordings_angles(app, logic, tracked):
     import slicer
 
     from LiveHandLib import angles
@@ -354,7 +352,7 @@ def newTransform(logic):
     return logic.getParameterNode().cameraToRAS
 
 
-def test_kept_when_live_goes_off_by_itself(app, widget, tracked, writeClip):  # noqa: F811
+def test_kept_when_live_goes_off_by_itself(app, widget, tracked, writeClip):
     """The panel, the real clip played to its end."""
     parameterNode = widget.logic.getParameterNode()
     assert not widget.ui.recordButton.enabled
@@ -370,7 +368,7 @@ def test_kept_when_live_goes_off_by_itself(app, widget, tracked, writeClip):  # 
     assert widget.ui.recordingLabel.text == parameterNode.recording.GetName()
 
 
-def test_kept_for_a_script_without_the_panel(app, widget, tracked):  # noqa: F811
+def test_kept_for_a_script_without_the_panel(app, widget, tracked):
     from LiveHand import LiveHandLogic
 
     logic = LiveHandLogic()
@@ -383,7 +381,7 @@ def test_kept_for_a_script_without_the_panel(app, widget, tracked):  # noqa: F81
     logic.close()
 
 
-def test_goes_on_over_a_change_of_settings(app, widget, tracked):  # noqa: F811
+def test_goes_on_over_a_change_of_settings(app, widget, tracked):
     goLiveForLong(app, widget)
     widget.ui.recordButton.click()
     first = len(tracked)
@@ -448,7 +446,7 @@ def test_no_hand_is_no_recording(app, widget):
     assert nodesOfLiveHand() == [widget.logic.getParameterNode().parameterNode]
 
 
-def test_ends_when_it_is_full(app, widget, monkeypatch, tracked):  # noqa: F811
+def test_ends_when_it_is_full(app, widget, monkeypatch, tracked):
     from LiveHandLib.recording import Recording
 
     monkeypatch.setattr(Recording, "MAX_POSES", 20)

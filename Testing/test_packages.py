@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from helpers import ROOT
 
 REQUIREMENTS = ROOT / "LiveHand" / "Resources" / "requirements.txt"
 OLD, OTHER = "opencv-python-headless==4.9.0.80", "opencv-contrib-python-headless==4.11.0.86"

@@ -12,8 +12,7 @@ import weakref
 import numpy as np
 import pytest
 
-from conftest import MODEL, ROOT, SAMPLE_CLIP, settled
-from test_live import goLive, tracked  # noqa: F401
+from helpers import MODEL, ROOT, SAMPLE_CLIP, goLive, settled
 
 pytestmark = pytest.mark.usefixtures("model")
 

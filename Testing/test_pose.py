@@ -1,9 +1,9 @@
 """Where the hand is in millimetres: the method's own laws, rendered hands, and a real clip with a stereo truth."""
 
-import accuracy
 import numpy as np
 import pytest
 
+import accuracy
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.geometry import pointer
 from LiveHandLib.pose import HandPose, deviationsAfter

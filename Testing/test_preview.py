@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from conftest import settled
-from test_live import goLive, play, tracked  # noqa: F401
+from helpers import cameraVolumes, goLive, labelPixels, play, settled
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -29,17 +28,6 @@ def shownCorners(pixels: np.ndarray) -> dict[str, tuple]:
     }
 
 
-def labelPixels(label) -> np.ndarray | None:
-    """What the panel's label shows; RGB."""
-    import qt
-
-    if label.pixmap is None or label.pixmap.isNull():
-        return None
-    image = label.pixmap.toImage().convertToFormat(qt.QImage.Format_RGB888)
-    rows = np.frombuffer(image.bits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3)
-
-
 @pytest.fixture
 def pictures(logic):
     """The pictures that arrive from now on."""
@@ -47,31 +35,6 @@ def pictures(logic):
     logic.worker.picture.connect(arrived.append)
     yield arrived
     logic.worker.picture.disconnect(arrived.append)
-
-
-@pytest.fixture
-def redView(app):
-    """A red slice view as Slicer has it: axial, 400 x 300 px; gives its logic."""
-    import slicer
-    import vtk
-
-    applicationLogic = slicer.app.applicationLogic()
-    logic = slicer.vtkMRMLSliceLogic()
-    logic.SetMRMLApplicationLogic(applicationLogic)
-    logic.SetMRMLScene(slicer.mrmlScene)
-    sliceNode = logic.AddSliceNode("Red")
-    sliceNode.SetDimensions(400, 300, 1)
-    sliceNode.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1.0, 1.0, 1.0])))
-    sliceNode.UpdateMatrices()
-    logics = vtk.vtkCollection()
-    logics.AddItem(logic)
-    applicationLogic.SetSliceLogics(logics)
-    yield logic
-    applicationLogic.SetSliceLogics(None)
-    compositeNode = logic.GetSliceCompositeNode()
-    logic.SetMRMLScene(None)
-    for node in (compositeNode, sliceNode):
-        slicer.mrmlScene.RemoveNode(node)
 
 
 def viewPixels(sliceLogic) -> np.ndarray:
@@ -173,7 +136,7 @@ def test_next_picture_is_painted_and_nothing_else_laid_out_or_painted(app, widge
         label.clear()
 
 
-def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):  # noqa: F811
+def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):
     assert widget.ui.previewLabel.visible, "open from the start"
     goLive(app, widget)
     assert app.spin(lambda: len(pictures) > 5, timeout=20)
@@ -187,7 +150,7 @@ def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):  # no
 
 
 @pytest.mark.parametrize("way", ["closed", "left"])
-def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tracked, way, monkeypatch):  # noqa: F811
+def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tracked, way, monkeypatch):
     from LiveHandLib import preview
 
     goLive(app, widget)
@@ -221,12 +184,6 @@ def test_photograph_stays_in_the_preview(app, widget, shared):
 
 
 # The slice view
-
-
-def cameraVolumes() -> list:
-    import slicer
-
-    return list(slicer.util.getNodesByClass("vtkMRMLVectorVolumeNode"))
 
 
 def test_slice_view_shows_the_picture_upright_and_gives_its_place_back(app, redView):

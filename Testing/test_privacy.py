@@ -17,9 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import ROOT, SAMPLE_CLIP
-from test_live import goLive
-from test_preview import cameraVolumes, labelPixels, redView  # noqa: F401
+from helpers import ROOT, SAMPLE_CLIP, cameraVolumes, goLive, labelPixels
 
 TRACKS = """
 import json, os, sys, threading
@@ -297,7 +295,7 @@ def test_nothing_is_there_that_could_execute_a_file():
 # Pictures
 
 
-def test_scene_saved_while_everything_shows_the_picture_has_none(app, widget, redView, tmp_path):  # noqa: F811
+def test_scene_saved_while_everything_shows_the_picture_has_none(app, widget, redView, tmp_path):
     import zipfile
 
     import slicer
@@ -320,7 +318,7 @@ def test_scene_saved_while_everything_shows_the_picture_has_none(app, widget, re
         assert not re.search(rb"<(?!Slice)\w*(Volume|Image)\w*\s", contents[name]), name
 
 
-def test_picture_is_out_of_the_slice_view_while_a_dialog_is_open(app, widget, redView):  # noqa: F811
+def test_picture_is_out_of_the_slice_view_while_a_dialog_is_open(app, widget, redView):
     """Slicer's dialog for saving puts a screenshot of the views into the scene's file."""
     import qt
 

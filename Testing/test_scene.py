@@ -5,16 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conftest import ROOT, SAMPLE_CLIP, settled
-from test_live import goLive, play, tracked  # noqa: F401
+from helpers import ROOT, SAMPLE_CLIP, goLive, nodesOfLiveHand, play, settled
 
 pytestmark = pytest.mark.usefixtures("model")
-
-
-def nodesOfLiveHand() -> list:
-    import slicer
-
-    return [node for node in slicer.util.getNodesByClass("vtkMRMLNode") if node.GetName().startswith("LiveHand")]
 
 
 def test_standard_nodes_under_one_transform(app, logic):
@@ -72,7 +65,7 @@ def test_slicer_works_out_nothing_for_moved_landmarks_that_nobody_needs(app, wid
     assert isSpared(widget.logic.getParameterNode().rightLandmarks), "nor when they come from a saved scene"
 
 
-def test_right_is_right_and_up_is_up(app, logic, tracked):  # noqa: F811
+def test_right_is_right_and_up_is_up(app, logic, tracked):
     import slicer
 
     ras = []
@@ -119,7 +112,7 @@ def test_landmarks_that_fall_together_break_nothing(app):
     assert np.isfinite(vtk_to_numpy(skeleton.polyData.GetPoints().GetData())).all()
 
 
-def test_nodes_are_made_once_and_told_of_once_a_frame(app, widget, tracked):  # noqa: F811
+def test_nodes_are_made_once_and_told_of_once_a_frame(app, widget, tracked):
     import slicer
 
     goLive(app, widget)
@@ -262,7 +255,7 @@ def test_surface_can_be_cut_into_closed_lines(app, logic):
 
 
 @pytest.mark.parametrize("name", ["rightSurface", "rightSkeleton", "rightLandmarks", "cameraToRAS"])
-def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa: F811
+def test_node_deleted_while_live_comes_back(app, widget, tracked, name):
     import slicer
 
     from LiveHandLib.scene import Display
@@ -286,7 +279,7 @@ def test_node_deleted_while_live_comes_back(app, widget, tracked, name):  # noqa
 
 
 @pytest.mark.parametrize("isNone", [True, False], ids=["none", "empty"])
-def test_surface_taken_out_of_its_node_while_live_comes_back(app, widget, tracked, isNone):  # noqa: F811
+def test_surface_taken_out_of_its_node_while_live_comes_back(app, widget, tracked, isNone):
     import vtk
 
     goLive(app, widget)
@@ -298,7 +291,7 @@ def test_surface_taken_out_of_its_node_while_live_comes_back(app, widget, tracke
         assert node.GetPolyData().GetNumberOfPoints() > 1000
 
 
-def test_parameter_node_deleted_while_live(app, widget, tracked):  # noqa: F811
+def test_parameter_node_deleted_while_live(app, widget, tracked):
     import slicer
 
     goLive(app, widget)
@@ -310,7 +303,7 @@ def test_parameter_node_deleted_while_live(app, widget, tracked):  # noqa: F811
     assert not former.GetDisplayNode().GetVisibility()
 
 
-def test_transform_that_the_user_moved_is_left_alone(app, widget, tracked):  # noqa: F811
+def test_transform_that_the_user_moved_is_left_alone(app, widget, tracked):
     import slicer
 
     goLive(app, widget)
@@ -390,7 +383,7 @@ def test_scene_saved_while_live_and_added_twice(app, widget, tmp_path, live):
     assert visible() == set()
 
 
-def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app, widget, tracked):  # noqa: F811
+def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app, widget, tracked):
     from LiveHandLib.scene import HandNodes
 
     parameterNode = widget.logic.getParameterNode()
@@ -403,7 +396,7 @@ def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app,
     assert not any(display.GetVisibility() for display in displays)
 
 
-def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked):  # noqa: F811
+def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked):
     goLive(app, widget)
     states = []
     widget.logic.worker.stateChanged.connect(states.append)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from conftest import ROOT
+from helpers import ROOT
 from soak import QUANTITIES, trend
 
 HOURS = np.arange(360) / 360.0

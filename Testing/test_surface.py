@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from conftest import ROOT, SAMPLE_CLIP
+from helpers import ROOT, SAMPLE_CLIP, play
 from LiveHandLib.surface import MESH_FILE_NAME, HandSurface, landmarksOfJoints
-from test_live import play, tracked  # noqa: F401
 
 MESH = ROOT / "Resources" / MESH_FILE_NAME
 
@@ -262,7 +261,7 @@ def test_mesh_that_cannot_be_read(tmp_path, content):
 
 
 @pytest.mark.parametrize("clip", ["bundled", "hand_desk.mp4"])
-def test_every_picture_of_a_clip_shows_a_hand(app, logic, tracked, model, request, clip):  # noqa: F811
+def test_every_picture_of_a_clip_shows_a_hand(app, logic, tracked, model, request, clip):
     path = SAMPLE_CLIP if clip == "bundled" else request.getfixturevalue("shared") / "clips" / clip
     play(app, logic, path, everyFrame=True)
     skin, inspection = HandSurface(MESH), Inspection()

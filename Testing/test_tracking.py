@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from conftest import MODEL, ROOT
+from helpers import MODEL, ROOT
 from LiveHandLib import tracking
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.turns import Turns
