@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import pytest
 
-from conftest import ROOT, SAMPLE_CLIP, settled
+from helpers import ROOT, SAMPLE_CLIP, settled
 
 README = ROOT / "README.md"
 DOCS = ROOT / "LiveHand" / "Docs"
