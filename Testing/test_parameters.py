@@ -118,8 +118,8 @@ def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_
     from LiveHandLib.scene import Display
 
     logic = panelOr
-    readme = (ROOT / "README.md").read_text("utf-8")
-    line = re.search(r"^logic\.getParameterNode\(\)\.palmWidthMm = .*", readme, re.MULTILINE)[0]
+    page = (ROOT / "LiveHand" / "Docs" / "python-api.md").read_text("utf-8")
+    line = re.search(r"^logic\.getParameterNode\(\)\.palmWidthMm = .*", page, re.MULTILINE)[0]
     frames = start(app, logic, clip)
     parameterNode = logic.getParameterNode()
     parameterNode.palmWidthMm = 40.0
