@@ -1,10 +1,10 @@
 """Runs the demo, the tests and the benchmark in a Python environment of their own, made when it is first needed.
 
     python3 Testing/run.py demo [options]
-    python3 Testing/run.py tests [options of pytest]
+    python3 Testing/run.py tests [--coverage] [options of pytest]
     python3 Testing/run.py benchmark [options]
     python3 Testing/run.py soak [options]
-    python3 Testing/run.py lint [options of ruff]
+    python3 Testing/run.py lint [--fix]
 
 The environment is kept in the user's cache folder and made anew when the requirements change. Needs nothing but Python.
 """
@@ -65,7 +65,7 @@ def demo(arguments):
 
 
 def tests(arguments):
-    """Run the tests; the options are pytest's."""
+    """Run the tests; the options are pytest's, and --coverage for the lines that no test runs."""
     import pytest
 
     from fakecamera import restartLoaded
@@ -74,7 +74,31 @@ def tests(arguments):
     chosen = any(Path(argument.split("::")[0]).exists() for argument in arguments if argument[0] != "-")
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cacheFolder() / "hypothesis"))
     cache = ["-o", f"cache_dir={cacheFolder() / 'pytest'}"]
-    return pytest.main([*cache, *arguments, *([] if chosen else [str(TESTING)])])
+    options = [*cache, *arguments, *([] if chosen else [str(TESTING)])]
+    if "--coverage" not in options:
+        return pytest.main(options)
+    options.remove("--coverage")
+    with coverageReported():
+        return pytest.main(options)
+
+
+@contextlib.contextmanager
+def coverageReported():
+    """Note which lines of the module are run meanwhile, in all threads and processes, and print a table of them."""
+    import coverage
+
+    folder = cacheFolder() / "coverage"
+    folder.mkdir(exist_ok=True)
+    measured = coverage.Coverage(str(folder / "data"), config_file=str(TESTING.parent / "pyproject.toml"))
+    measured.erase()
+    measured.start()
+    try:
+        yield
+    finally:
+        measured.stop()
+        measured.save()
+        measured.combine([str(folder)])
+        measured.report()
 
 
 def benchmark(arguments):
@@ -99,8 +123,15 @@ def soak(arguments):
 
 
 def lint(arguments):
-    """Look for mistakes in the code without running it; the options are ruff's."""
-    return subprocess.call([sys.executable, "-m", "ruff", "check", "--no-cache", *arguments, str(TESTING.parent)])
+    """Check the code without running it: ruff's rules, the format, and the types; --fix mends what ruff can mend."""
+    mends = "--fix" in arguments
+    checks = [
+        ["ruff", "check", "--no-cache", *arguments, "."],
+        ["ruff", "format", "--no-cache", *([] if mends else ["--check"]), "."],
+        ["mypy", f"--cache-dir={cacheFolder() / 'mypy'}"],
+    ]
+    codes = [subprocess.call([sys.executable, "-m", *check], cwd=TESTING.parent) for check in checks]
+    return max(map(abs, codes))
 
 
 COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "accuracy": accuracy, "soak": soak, "lint": lint}
