@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -62,6 +63,46 @@ def test_extension_metadata_is_complete():
         assert re.search(rf'set\(EXTENSION_{name} "[^"]+"\)', text), name
     for url in re.findall(r"https://raw\S+/main/(\S+)\"", text):
         assert (ROOT / url).is_file(), url
+
+
+INDEX_FIELDS = {
+    "$schema": str,
+    "build_dependencies": list,
+    "build_subdirectory": str,
+    "category": str,
+    "enabled": bool,
+    "scm_revision": str,
+    "scm_type": str,
+    "scm_url": str,
+    "tier": int,
+}
+"""The fields of an entry of Slicer's Extensions Index and their types, by Slicer's
+``Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json``, which allows no others."""
+
+
+def test_entry_for_the_extensions_index():
+    path = ROOT / ".github" / "LiveHand.json"
+    assert b"\r" not in path.read_bytes(), "the index asks for LF"
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    assert {name: type(value) for name, value in entry.items()} == INDEX_FIELDS
+    schema = urllib.parse.urlparse(entry["$schema"])
+    assert schema.path.endswith("/slicer-extension-catalog-entry-schema-v1.0.1.json")
+    assert entry["scm_type"] in ("git", "local") and entry["tier"] in (1, 3, 5)
+    # What the index's own scripts check beside the schema.
+    assert not path.stem.lower().startswith("slicer")
+    url = urllib.parse.urlparse(entry["scm_url"])
+    assert url.scheme == "https" and url.netloc and Path(url.path).name == f"Slicer{path.stem}.git"
+    size = sum((ROOT / name).stat().st_size for name in trackedFiles())
+    assert (ROOT / "LICENSE").is_file() and size < 100 * 2**20
+    # What has to be as CMakeLists.txt says.
+    text = (ROOT / "CMakeLists.txt").read_text()
+    assert re.search(r"project\((\w+)", text)[1] == path.stem
+    given = dict(re.findall(r'set\(EXTENSION_(\w+) "([^"]+)"\)', text))
+    assert given["HOMEPAGE"] == entry["scm_url"].removesuffix(".git")
+    assert given["CATEGORY"] == entry["category"]
+    assert [name for name in given["DEPENDS"].split() if name != "NA"] == entry["build_dependencies"]
+    for image in f"{given['ICONURL']} {given['SCREENSHOTURLS']}".split():
+        assert urllib.parse.urlparse(image).path.split("/")[3] == entry["scm_revision"]
 
 
 def test_model_is_the_one_that_was_measured():
