@@ -51,6 +51,14 @@ def isResponsive(app) -> bool:
     return heartbeat.worst < RESPONSIVE_MS
 
 
+def isActive(timer) -> bool:
+    """Whether a timer runs; one that was deleted with its parent, and that Python still has, does not."""
+    try:
+        return timer.isActive()
+    except RuntimeError:
+        return False
+
+
 class Unharmed:
     """Takes notice of how Slicer is, and checks that it is the same after a fault.
 
@@ -108,7 +116,7 @@ class Unharmed:
     def _leftovers(self) -> dict[str, set | int]:
         return {
             "threads": {thread.ident for thread in threading.enumerate()},
-            "timers": {id(one) for one in gc.get_objects() if isinstance(one, qt.QTimer) and one.isActive()},
+            "timers": {id(one) for one in gc.get_objects() if isinstance(one, qt.QTimer) and isActive(one)},
             "observers": str(slicer.mrmlScene).count("vtkObserver ("),
             "open files": {file.path for file in psutil.Process().open_files()},
             "temporary files": set(self._folder.rglob("*")),
