@@ -127,7 +127,7 @@ def test_clip_of_a_board_calibrates_the_camera(app, panel, boardClip):
     # It is there again in another session, for this source only, and used for tracking.
     other = LiveHand.LiveHandLogic()
     assert other.intrinsics() == result.intrinsics
-    assert other._settingsFromParameterNode().measures.calibrations == (result.intrinsics,)
+    assert other.calibrations() == (result.intrinsics,)
     assert other.intrinsics((320, 240)) == result.intrinsics.scaledTo((320, 240))
     assert not other.intrinsics((640, 360)).isCalibrated
     other.close()

@@ -45,7 +45,9 @@ from host.application import Application
 with Application(headless=True, settingsFolder=os.environ["SETTINGS"]) as app:
     widget = app.showModule(app.loadModule(MODULE))
     logic = widget.logic
-    app.spin(lambda: not widget._cameraFinder._thread, timeout=60)
+    from LiveHandLib.gil import lender
+
+    app.spin(lambda: not lender().isBusy(), timeout=60)  # until cameras have been searched for
     logic.getParameterNode().showInSliceView = True
     widget.ui.previewCollapsibleButton.collapsed = False
     recording.set()
