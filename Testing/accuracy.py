@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 sys.path.insert(0, str(ROOT / "LiveHand"))
 
-from LiveHandLib import tracking  # noqa: E402
-from LiveHandLib.intrinsics import Intrinsics  # noqa: E402
-from LiveHandLib.placing import HandPlacer, Measures  # noqa: E402
-from LiveHandLib.pose import DEFAULT_PALM_WIDTH_MM  # noqa: E402
-from LiveHandLib.smoothing import DEFAULT_DELAY_MS  # noqa: E402
+from LiveHandLib.calibration.intrinsics import Intrinsics  # noqa: E402
+from LiveHandLib.detection import detector  # noqa: E402
+from LiveHandLib.pose.estimator import HandPlacer, Measures  # noqa: E402
+from LiveHandLib.pose.handpose import DEFAULT_PALM_WIDTH_MM  # noqa: E402
+from LiveHandLib.pose.smoothing import DEFAULT_DELAY_MS  # noqa: E402
 
 METHODS = ("livehand", "sqpnp", "shape")
 TIP, INDEX_MCP, PINKY_MCP = 8, 5, 17
@@ -164,7 +164,7 @@ def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_M
     """Track a sequence by all methods."""
     result = Track()
     placer = HandPlacer(Measures(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
-    with tracking.HandTracker(model) as tracker:
+    with detector.HandTracker(model) as tracker:
         for number, timestampMs, image, truth in sequence.frames:
             hands = tracker.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), timestampMs)
             start = time.perf_counter()
@@ -188,7 +188,7 @@ def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_M
     return result
 
 
-def _sqpnp(hand: tracking.Hand, truth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+def _sqpnp(hand: detector.Hand, truth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     imagePx = hand.imagePx - 0.5  # OpenCV's pixels begin half a pixel later
     _ok, rotation, shift = cv2.solvePnP(
         np.ascontiguousarray(hand.worldMm), imagePx, intrinsics.matrix, intrinsics.distortion, flags=cv2.SOLVEPNP_SQPNP
@@ -196,7 +196,7 @@ def _sqpnp(hand: tracking.Hand, truth: np.ndarray, intrinsics: Intrinsics) -> np
     return hand.worldMm @ cv2.Rodrigues(rotation)[0].T + shift.ravel()
 
 
-def _shape(hand: tracking.Hand, truth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
+def _shape(hand: detector.Hand, truth: np.ndarray, intrinsics: Intrinsics) -> np.ndarray:
     rotation, shift = rigid(hand.worldMm, truth)
     return hand.worldMm @ rotation.T + shift
 
@@ -223,7 +223,7 @@ def figures(result: Track, method: str) -> dict[str, float]:
     else:
         registered = np.array([np.nan])
     depth = (points - truth)[:, :, 2].mean(axis=1)
-    bones = np.array(tracking.BONES)
+    bones = np.array(detector.BONES)
     lengths = np.linalg.norm(points[:, bones[:, 0]] - points[:, bones[:, 1]], axis=2)
     return {
         "tip_registered_mm_median": np.median(registered),
@@ -296,8 +296,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError:
         parser.error("--frames is two numbers, as in 0:200")
 
-    tracking.importPackages()
-    model = tracking.loadModel(ROOT / "Resources" / tracking.MODEL_FILE_NAME)
+    detector.importPackages()
+    model = detector.loadModel(ROOT / "Resources" / detector.MODEL_FILE_NAME)
     sequences = []
     if options.clip:
         sequences.append(clip(options.clip, options.truth, frames, options.palm_width or DEFAULT_PALM_WIDTH_MM))

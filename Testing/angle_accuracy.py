@@ -59,8 +59,8 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
     :returns: the true angles, those from the picture's landmarks, those from the world landmarks: each
         (pictures, 20) in degrees, NaN where no hand is found.
     """
-    from LiveHandLib import tracking
-    from LiveHandLib.joints import ANGLES, jointAngles
+    from LiveHandLib.detection import detector
+    from LiveHandLib.motion.joints import ANGLES, jointAngles
 
     renderer = PlainRenderer(HandCamera.typical())
     results = []
@@ -68,7 +68,7 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
         hand = RiggedHand.load(meshes / f"{side.lower()}.glb")
         for view in views:
             before, time = np.zeros((5, 4)), 0
-            with tracking.HandTracker(model) as tracker:
+            with detector.HandTracker(model) as tracker:
                 for pose in poses:
                     bends = np.array([pose.get(finger, (0, 0, 0, 0)) for finger in FINGERS], float)
                     for progress in (0.33, 0.67, 1, 1):  # in steps, for MediaPipe follows the hand
@@ -87,14 +87,14 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
 
 def main():
     sys.path.insert(0, str(HERE.parent / "LiveHand"))
-    from LiveHandLib import tracking
-    from LiveHandLib.joints import ANGLES
+    from LiveHandLib.detection import detector
+    from LiveHandLib.motion.joints import ANGLES
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("meshes", nargs="?", type=Path, default=HERE / "../../shared/hand-mesh")
     arguments = parser.parse_args()
-    tracking.importPackages()
-    model = tracking.loadModel(HERE.parent / "Resources" / tracking.MODEL_FILE_NAME)
+    detector.importPackages()
+    model = detector.loadModel(HERE.parent / "Resources" / detector.MODEL_FILE_NAME)
     truth, picture, world = measure(model, arguments.meshes, poses(np.random.default_rng(1)), VIEWS)
     seen = np.isfinite(picture).all(axis=1)
     print(

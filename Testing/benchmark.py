@@ -106,18 +106,19 @@ def detections(clip: str, pace: float | None, hands: int = 1):
     import mediapipe
     from mediapipe.tasks.python import BaseOptions, vision
 
-    from LiveHandLib import placing, tracking
+    from LiveHandLib.detection import detector
+    from LiveHandLib.pose import estimator
 
     options = vision.HandLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(MODEL)), running_mode=vision.RunningMode.VIDEO, num_hands=hands
     )
-    placer = placing.HandPlacer(placing.Measures())
+    placer = estimator.HandPlacer(estimator.Measures())
     with vision.HandLandmarker.create_from_options(options) as landmarker:
         for image, number, timestamp, available in frames(clip, pace):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
             result = landmarker.detect_for_video(picture, timestamp)
             height, width = image.shape[:2]
-            placed = placer.place(tracking.handsOf(result, (width, height)), (width, height), timestamp)
+            placed = placer.place(detector.handsOf(result, (width, height)), (width, height), timestamp)
             yield number, available, [hand.cameraMm for hand in placed.values()]
 
 
@@ -250,13 +251,13 @@ def handNodes(side: str):
     import slicer
 
     import LiveHand
-    from LiveHandLib import scene, surface
+    from LiveHandLib.scene import handnodes, surface
 
     kept = slicer.mrmlScene.GetSingletonNode("benchmark", "vtkMRMLScriptedModuleNode")
     kept = kept or slicer.mrmlScene.AddNode(slicer.vtkMRMLScriptedModuleNode())
     kept.SetSingletonTag("benchmark")
     nodes = LiveHand.LiveHandParameterNode(kept)
-    return scene.HandNodes(side, nodes, LiveHand.resourcePath(surface.MESH_FILE_NAME))
+    return handnodes.HandNodes(side, nodes, LiveHand.resourcePath(surface.MESH_FILE_NAME))
 
 
 def received(way: str, clip: str, pace: float | None) -> dict:
@@ -383,7 +384,8 @@ def freePort() -> int:
 def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
     """The module itself."""
     with application(rendering=way == "rendering") as (app, meter):
-        from LiveHandLib import gil, worker
+        from LiveHandLib.threads import gil
+        from LiveHandLib.tracking import worker
 
         if way == "naive":
             gil.GilLender._onTimeout = naiveTimeout
@@ -427,7 +429,7 @@ def start(clip: str) -> dict:
     """The first time Live goes on in a process, imports included, and the second."""
     with application() as (app, _meter):
         from host.application import Heartbeat
-        from LiveHandLib import worker
+        from LiveHandLib.tracking import worker
 
         heartbeat = Heartbeat()
         logic = app.showModule("LiveHand").logic
@@ -476,7 +478,7 @@ def memory(clip: str) -> dict:
     import psutil
 
     with application() as (app, _meter):
-        from LiveHandLib import worker
+        from LiveHandLib.tracking import worker
 
         logic = app.showModule("LiveHand").logic
         sizes = []
@@ -677,9 +679,9 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     options.clip = str(Path(options.clip).resolve())
     sys.path.insert(0, str(ROOT / "LiveHand"))
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
-    tracking.importPackages() if options.send or options.measure == "plain" else None
+    detector.importPackages() if options.send or options.measure == "plain" else None
     if options.send:
         send(options.send, options.address, options.clip, options.pace or None, options.cpu)
         return 0
@@ -689,7 +691,7 @@ def main(argv: list[str]) -> int:
 
     turns, others = [], {"start": []}
     with tempfile.TemporaryDirectory() as folder:
-        tracking.importPackages()
+        detector.importPackages()
         clips = {
             pace: rewritten(options.clip, Path(folder, f"{pace}.mp4"), rate=rate or 30.0)
             for pace, rate in PACES.items()

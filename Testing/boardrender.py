@@ -7,7 +7,7 @@ Frame: the camera's, mm, x right, y down, z forward. Pixels in OpenCV's conventi
 import cv2
 import numpy as np
 
-from LiveHandLib.board import CHARUCO, Board
+from LiveHandLib.calibration.board import CHARUCO, Board
 
 TEXTURE_PX_PER_SQUARE = 128
 MARGIN_SQUARES = 0.5

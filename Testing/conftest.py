@@ -60,10 +60,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def model() -> bytes:
     """The hand model, after the packages have been imported."""
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
-    tracking.importPackages()
-    return tracking.loadModel(MODEL)
+    detector.importPackages()
+    return detector.loadModel(MODEL)
 
 
 @pytest.fixture

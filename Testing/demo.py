@@ -61,7 +61,8 @@ class Recorder:
     """
 
     def __init__(self, logic, heartbeat) -> None:
-        from LiveHandLib import gil, worker
+        from LiveHandLib.threads import gil
+        from LiveHandLib.tracking import worker
 
         self.frames, self.times, self.latenciesMs, self.sceneRas, self.blockedS = [], [], [], [], []
         self._logic = logic
@@ -191,7 +192,7 @@ def main(argv: list[str]) -> int:
     with Application(headless=options.headless or None) as app:
         widget = app.showModule(app.loadModule(MODULE))
         logic = widget.logic
-        from LiveHandLib import worker
+        from LiveHandLib.tracking import worker
 
         errors = []
         recorder = Recorder(logic, Heartbeat())

@@ -18,7 +18,7 @@ import slicer
 import vtk
 
 from helpers import SAMPLE_CLIP, liveHandThreads, settled
-from LiveHandLib import gil
+from LiveHandLib.threads import gil
 
 RESPONSIVE_MS = 20.0
 """How late the event loop's beats may be."""

@@ -18,7 +18,7 @@ def liveHandThreads() -> list[str]:
 
 def settled(app, logic) -> None:
     """Run the event loop until nothing of LiveHand is at work."""
-    from LiveHandLib import gil
+    from LiveHandLib.threads import gil
 
     assert app.spin(lambda: logic.worker.state == "off" and not gil.lender().isBusy(), timeout=30)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from boardrender import BoardRenderer, distort, handHeldPoses, turned
-from LiveHandLib import calibration
-from LiveHandLib.board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, BoardFinder, savePdf
-from LiveHandLib.calibration import TILTS, VIEWS_NEEDED, View, ViewCollector, calibrate, edgeWidthPx
+from LiveHandLib.calibration import boardviews
+from LiveHandLib.calibration.board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, BoardFinder, savePdf
+from LiveHandLib.calibration.boardviews import TILTS, VIEWS_NEEDED, View, ViewCollector, calibrate, edgeWidthPx
 from LiveHandLib.errors import LiveHandError
 
 SIZE = (640, 480)
@@ -335,7 +335,7 @@ def test_preview_is_small_mirrored_and_dark_where_corners_are_wanted(renderer):
 
 
 def test_collecting_comes_to_an_end_even_if_the_board_is_never_tilted(renderer, monkeypatch):
-    monkeypatch.setattr(calibration, "VIEWS_AT_MOST", 5)
+    monkeypatch.setattr(boardviews, "VIEWS_AT_MOST", 5)
     collector = ViewCollector(renderer.board)
     for number in range(6):
         image = renderer.render(turned(0, 0), [100.0 * (number % 3 - 1), 0.0, 550.0 + 250.0 * (number // 3)])

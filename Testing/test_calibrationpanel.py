@@ -7,9 +7,9 @@ import pytest
 from boardrender import BoardRenderer, handHeldPoses
 from fakecamera import Device
 from helpers import SAMPLE_CLIP, choose, refreshed, settled
-from LiveHandLib.board import CHARUCO, CHESSBOARD, Board
+from LiveHandLib.calibration.board import CHARUCO, CHESSBOARD, Board
+from LiveHandLib.calibration.intrinsics import CalibrationFolder, Intrinsics
 from LiveHandLib.errors import LiveHandError
-from LiveHandLib.intrinsics import CalibrationFolder, Intrinsics
 
 pytestmark = pytest.mark.usefixtures("model")  # imported before, so that no test depends on which comes first
 
@@ -170,7 +170,7 @@ def test_given_up_it_changes_nothing_and_live_goes_on(app, panel, writeBoardClip
 
 
 def test_hints_say_how_to_hold_the_board(panel):
-    from LiveHandLib.calibration import TILTS, Progress
+    from LiveHandLib.calibration.boardviews import TILTS, Progress
 
     preview = np.zeros((240, 320, 3), np.uint8)
     hints = set()
@@ -239,7 +239,7 @@ def test_calibration_is_imported_exported_and_forgotten(app, panel, answer, tmp_
 
 
 def test_mirrored_pictures_are_another_cameras(panel):
-    from LiveHandLib.devices import Camera
+    from LiveHandLib.camera.devices import Camera
 
     panel.logic.setSource(Camera(3, "Bench: Camera/2"))
     panel.logic.setResolution((640, 480))
@@ -306,7 +306,7 @@ def test_resolution_that_is_not_calibrated_is_told_while_live(app, panel):
 def test_board_is_printed_and_remembered(app, panel, answer, tmp_path, monkeypatch):
     import qt
 
-    from LiveHandLib.calibrationpanel import CalibrationPanel
+    from LiveHandLib.panel.calibration import CalibrationPanel
 
     opened = []
     monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from helpers import SAMPLE_CLIP, liveHandThreads
-from LiveHandLib import camera
+from LiveHandLib.camera import framereader
 from LiveHandLib.errors import LiveHandError
 
 pytestmark = pytest.mark.usefixtures("model")  # which imports OpenCV, as the worker does first
 
 
-def read(source, everyFrame=True, pause=0.0) -> tuple[list[camera.Frame], camera.FrameReader]:
+def read(source, everyFrame=True, pause=0.0) -> tuple[list[framereader.Frame], framereader.FrameReader]:
     """All pictures of a source, taken with a pause between them, s."""
-    reader = camera.FrameReader(source, everyFrame)
+    reader = framereader.FrameReader(source, everyFrame)
     reader.start()
     frames = []
     try:
@@ -46,7 +46,7 @@ def test_mirrored_pictures_are_turned_round(shared, name):
     source = str(shared / "photos" / name) if name.endswith("jpg") else str(SAMPLE_CLIP)
     images = []
     for mirrored in (False, True):
-        reader = camera.FrameReader(source, everyFrame=True, mirrored=mirrored)
+        reader = framereader.FrameReader(source, everyFrame=True, mirrored=mirrored)
         reader.start()
         images.append(reader.next(5).image)
         assert reader.close()
@@ -67,7 +67,7 @@ def test_clip_at_its_own_pace_drops_what_nobody_takes(writeClip):
 
 
 def test_reader_holds_one_frame_only(writeClip):
-    reader = camera.FrameReader(writeClip(60, 100.0), everyFrame=False)
+    reader = framereader.FrameReader(writeClip(60, 100.0), everyFrame=False)
     reader.start()
     time.sleep(0.2)
     assert reader.next(1).number == 0, "a clip begins to play when its first picture is taken"
@@ -161,9 +161,9 @@ def fakeCapture(monkeypatch):
 
 
 def test_camera_that_hangs_does_not_keep_anyone(fakeCapture, monkeypatch):
-    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
-    monkeypatch.setattr(camera, "SILENCE_TIME_S", 0.2)
-    reader = camera.FrameReader(0)
+    monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.1)
+    monkeypatch.setattr(framereader, "SILENCE_TIME_S", 0.2)
+    reader = framereader.FrameReader(0)
     reader.start()
     with pytest.raises(LiveHandError) as error:
         while True:
@@ -194,13 +194,13 @@ def test_camera_that_is_unplugged(fakeCapture):
     ],
 )
 def test_any_picture_becomes_rgb(image):
-    result = camera.toRgb(image)
+    result = framereader.toRgb(image)
     assert result.shape == (*image.shape[:2], 3) and result.dtype == np.uint8
     assert (result == 100).all()
 
 
 def test_blue_stays_blue():
-    assert camera.toRgb(np.full((16, 16, 3), (255, 0, 0), np.uint8))[0, 0].tolist() == [0, 0, 255]
+    assert framereader.toRgb(np.full((16, 16, 3), (255, 0, 0), np.uint8))[0, 0].tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize(
@@ -215,5 +215,5 @@ def test_blue_stays_blue():
 )
 def test_other_pictures_are_refused(image):
     with pytest.raises(LiveHandError) as error:
-        camera.toRgb(image)
+        framereader.toRgb(image)
     assert error.value.reason == "pictureUnusable"

@@ -14,7 +14,8 @@ import pytest
 from fakecamera import Device, Mode
 from faults import assertTold, slicer, status
 from helpers import SAMPLE_CLIP, choose, entries, goLive, refreshed, settled
-from LiveHandLib import camera, devicequery, devices, worker
+from LiveHandLib.camera import devicequery, devices, framereader
+from LiveHandLib.tracking import camerafinder
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
 
@@ -120,7 +121,7 @@ def test_bare_number(app, widget, fakeCameras):
 @pytest.mark.fault("Cameras: the list follows plugging without a click")
 def test_list_follows(app, widget, fakeCameras):
     rig = fakeCameras(Device("First"), Device("Second"))
-    finder = worker.CameraFinder()  # the panel's has seen the folder before the rig was in front of it
+    finder = camerafinder.CameraFinder()  # the panel's has seen the folder before the rig was in front of it
     finder.found.connect(widget.onCamerasFound)
     finder.find()
     assert app.spin(lambda: entries(widget)[:2] == ["First", "Second"], timeout=10)
@@ -230,7 +231,7 @@ def test_denied(app, widget, fakeCameras):
 @pytest.mark.fault("Cameras: the stream cannot be started")
 @pytest.mark.parametrize("situation", ["noStart", "noBandwidth"])
 def test_stream_cannot_be_started(app, widget, fakeCameras, monkeypatch, situation):
-    monkeypatch.setattr(camera, "WAKING_TIME_S", 1.0)
+    monkeypatch.setattr(framereader, "WAKING_TIME_S", 1.0)
     rig = fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     choose(widget, "Webcam")
@@ -316,7 +317,7 @@ def test_silent(app, widget, fakeCameras):
 
 @pytest.mark.fault("Cameras: silent from the start")
 def test_silent_from_the_start(app, widget, fakeCameras, monkeypatch):
-    monkeypatch.setattr(camera, "WAKING_TIME_S", 2.0)
+    monkeypatch.setattr(framereader, "WAKING_TIME_S", 2.0)
     rig = fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     choose(widget, "Webcam")
@@ -356,7 +357,7 @@ def test_bad_transfers(app, widget, fakeCameras, tracked):
 
 @pytest.mark.fault("Cameras: the driver hangs")
 def test_hanging(app, widget, fakeCameras, monkeypatch):
-    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.3)
+    monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.3)
     rig = fakeCameras(Device("Webcam", **HAND))
     assert refreshed(app, widget, "Webcam")
     choose(widget, "Webcam")

@@ -8,7 +8,7 @@ import pytest
 
 import videofiles
 from helpers import settled
-from LiveHandLib import camera, clip, container
+from LiveHandLib.camera import clip, container, framereader
 from LiveHandLib.errors import LiveHandError
 from videofiles import write
 
@@ -69,7 +69,8 @@ def test_times_are_the_containers(tmp_path, put, kind):
 
 
 def test_frames_of_the_reader_have_these_times(tmp_path, put):
-    reader = camera.FrameReader(str(put(videofiles.withTimes(write(tmp_path / "made.mp4"), VARIABLE))), everyFrame=True)
+    path = put(videofiles.withTimes(write(tmp_path / "made.mp4"), VARIABLE))
+    reader = framereader.FrameReader(str(path), everyFrame=True)
     reader.start()
     frames = [reader.next(5) for _frame in VARIABLE]
     reader.close()
@@ -78,7 +79,7 @@ def test_frames_of_the_reader_have_these_times(tmp_path, put):
 
 def test_the_pace_is_that_of_the_times(tmp_path, put):
     times = [index / 100 for index in range(10)] + [0.1 + index / 20 for index in range(10)]
-    reader = camera.FrameReader(str(put(videofiles.withTimes(write(tmp_path / "made.mp4", 20), times))))
+    reader = framereader.FrameReader(str(put(videofiles.withTimes(write(tmp_path / "made.mp4", 20), times))))
     reader.start()
     frames = [reader.next(5)]
     while len(frames) == 1 or frames[-1].number < 19:
@@ -244,7 +245,7 @@ MATRICES = (
 def test_eight_orientations(tmp_path, put, a, b, c, d, isAspect, isUsersMirror):
     data = videofiles.withMatrix(write(tmp_path / "made.mp4", 3), a, b, c, d)
     path = put(videofiles.withAspect(data, 2, 1) if isAspect else data)
-    reader = camera.FrameReader(str(path), everyFrame=True, mirrored=isUsersMirror)
+    reader = framereader.FrameReader(str(path), everyFrame=True, mirrored=isUsersMirror)
     reader.start()
     pixels = reader.next(5).image
     reader.close()
@@ -283,7 +284,7 @@ def test_animated_images_are_played(tmp_path, suffix):
     assert [index for index, _time, _pixels in frames] == list(range(9))
     assert np.allclose(timesMs(frames), np.cumsum([0, *durations[:-1]]), atol=1)
     if suffix != "gif":  # which OpenCV writes in few colors
-        assert [videofiles.number(camera.toRgb(pixels)) for *_rest, pixels in frames] == list(range(0, 36, 4))
+        assert [videofiles.number(framereader.toRgb(pixels)) for *_rest, pixels in frames] == list(range(0, 36, 4))
     assert file.framesUnreadable == 0
 
 
@@ -291,7 +292,7 @@ def test_long_animations_are_decoded_in_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(clip, "CHUNK_BYTES", 200_000)
     videofiles.writeAnimation(tmp_path / "animation.webp", [40] * 10)
     frames, _file = read(tmp_path / "animation.webp")
-    assert [videofiles.number(camera.toRgb(pixels)) for *_rest, pixels in frames] == list(range(0, 40, 4))
+    assert [videofiles.number(framereader.toRgb(pixels)) for *_rest, pixels in frames] == list(range(0, 40, 4))
     assert np.allclose(timesMs(frames), 40.0 * np.arange(10))
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helpers import ROOT
-from LiveHandLib.geometry import CAMERA_TO_RAS
-from LiveHandLib.intrinsics import Intrinsics
+from LiveHandLib.calibration.intrinsics import Intrinsics
+from LiveHandLib.pose.coordinates import CAMERA_TO_RAS
 
 KEYS = {
     "frames_read", "frames_tracked", "frames_dropped", "frames_unreadable", "hands_left", "hands_right", "fps",

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from LiveHandLib import devicequery, devices
-from LiveHandLib.devices import AVFOUNDATION, DSHOW, GSTREAMER, MSMF, V4L2, Camera, Device, Mode
+from LiveHandLib.camera import devicequery, devices
+from LiveHandLib.camera.devices import AVFOUNDATION, DSHOW, GSTREAMER, MSMF, V4L2, Camera, Device, Mode
 from LiveHandLib.errors import LiveHandError
 
 C920 = {"name": "HD Pro Webcam C920", "vendor": 0x046D, "product": 0x082D}

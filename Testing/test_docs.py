@@ -114,8 +114,6 @@ def test_every_failure_has_its_entry_in_troubleshooting():
 
 
 def test_files_of_the_library_are_those_of_the_architecture():
-    if not (LIBRARY / "threads").is_dir():
-        pytest.skip("the page describes the packages that the library is being arranged in")
     layers = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## Layers")[2].partition("\n## ")[0]
     named = {name for name in re.findall(r"`([\w/]+\.py)`", layers) if name != "gil.py"}
     assert named == {

@@ -19,7 +19,9 @@ import pytest
 
 from faults import assertTold, panel, qt, slicer, status
 from helpers import MODEL, ROOT, SAMPLE_CLIP, goLive, liveHandThreads, nodesOfLiveHand, settled
-from LiveHandLib import camera, devicequery, devices, gil, tracking
+from LiveHandLib.camera import devicequery, devices, framereader
+from LiveHandLib.detection import detector
+from LiveHandLib.threads import gil
 
 pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
 
@@ -135,15 +137,15 @@ def test_camera_gone_at_start(app, widget):
 
 @pytest.mark.fault("Camera: held by another program")
 def test_camera_held_by_another_program(app, widget, driver, monkeypatch):
-    monkeypatch.setattr(camera, "WAKING_TIME_S", 1.0)
+    monkeypatch.setattr(framereader, "WAKING_TIME_S", 1.0)
     driver.pictures = lambda number: (False, None)
     tickInVain(app, widget, 0, "has sent no frame")
 
 
 @pytest.mark.fault("Camera: opens but never delivers a picture")
 def test_camera_that_never_delivers(app, widget, driver, monkeypatch):
-    monkeypatch.setattr(camera, "WAKING_TIME_S", 0.3)
-    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
+    monkeypatch.setattr(framereader, "WAKING_TIME_S", 0.3)
+    monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.1)
     driver.hang.clear()
     tickInVain(app, widget, 0, "has sent no frame")
 
@@ -171,8 +173,8 @@ def test_camera_that_freezes_and_comes_back(app, widget, driver, tracked):
 
 @pytest.mark.fault("Camera: freezes for good and comes back when Live is off")
 def test_camera_that_comes_back_too_late(app, widget, driver, monkeypatch):
-    monkeypatch.setattr(camera, "SILENCE_TIME_S", 0.3)
-    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
+    monkeypatch.setattr(framereader, "SILENCE_TIME_S", 0.3)
+    monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.1)
     goLive(app, widget, 0)
     driver.hang.clear()
     settled(app, widget.logic)
@@ -185,7 +187,7 @@ def test_camera_that_comes_back_too_late(app, widget, driver, monkeypatch):
 
 @pytest.mark.fault("Camera: read() never returns, Live off")
 def test_read_that_never_returns_does_not_keep_live_on(app, widget, driver, monkeypatch):
-    monkeypatch.setattr(camera, "RELEASE_TIME_S", 0.1)
+    monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.1)
     goLive(app, widget, 0)
     driver.hang.clear()
     app.spin(timeout=0.2)
@@ -444,8 +446,8 @@ QUITTING = """
     application = Application(headless=True)
     import slicer
     widget = application.showModule(application.loadModule({module!r}))
-    from LiveHandLib import tracking
-    tracking.importPackages()
+    from LiveHandLib.detection import detector
+    detector.importPackages()
     import cv2
     picture = cv2.VideoCapture({clip!r}).read()[1]
     class HangingCamera:
@@ -574,7 +576,7 @@ DEEDS = {
     [pytest.param(deed, marks=pytest.mark.fault(f"Application: the user {name}")) for deed, name in DEEDS.items()],
 )
 def test_nodes_are_the_users(app, widget, tracked, deed):
-    from LiveHandLib.scene import Display
+    from LiveHandLib.scene.handnodes import Display
 
     widget.logic.getParameterNode().display = Display.BOTH
     widget.logic.getParameterNode().pointer = True
@@ -605,7 +607,7 @@ def computeKeepingTheGil(seconds: float) -> None:
     ],
 )
 def test_computation_in_the_gui_thread(app, widget, driver, tracked, monkeypatch, seconds, times):
-    monkeypatch.setattr(camera, "SILENCE_TIME_S", 5.0)  # it is not the camera that is silent
+    monkeypatch.setattr(framereader, "SILENCE_TIME_S", 5.0)  # it is not the camera that is silent
     goLive(app, widget, 0)
     for _time in range(times):
         computeKeepingTheGil(seconds)
@@ -734,24 +736,24 @@ def raising(*_arguments, **_keywords):
 
 
 STEPS = {
-    "importing": "tracking.importPackages",
-    "reading the model": "tracking.loadModel",
-    "making MediaPipe's tracker": "tracking.HandTracker.__init__",
-    "detecting": "tracking.HandTracker.detect",
-    "closing the tracker": "tracking.HandTracker.close",
-    "placing the hand": "placing.HandPlacer.place",
-    "drawing the preview": "preview.mirrored",
-    "finding a hint": "hints.hint",
-    "making the reader": "camera.FrameReader.__init__",
-    "starting the reader": "camera.FrameReader.start",
-    "reading": "camera.FrameReader._fileFrames",
-    "converting a picture": "camera.toRgb",
-    "taking a picture": "camera.FrameReader.next",
-    "making the nodes": "scene.HandNodes.__init__",
-    "moving the nodes": "scene.HandNodes.update",
-    "moving the skin": "surface.HandSurface.update",
-    "showing the picture in the slice view": "cameraslice.CameraSlice.update",
-    "measuring": "motion.Motion.add",
+    "importing": "detection.detector.importPackages",
+    "reading the model": "detection.detector.loadModel",
+    "making MediaPipe's tracker": "detection.detector.HandTracker.__init__",
+    "detecting": "detection.detector.HandTracker.detect",
+    "closing the tracker": "detection.detector.HandTracker.close",
+    "placing the hand": "pose.estimator.HandPlacer.place",
+    "drawing the preview": "tracking.preview.mirrored",
+    "finding a hint": "tracking.hints.hint",
+    "making the reader": "camera.framereader.FrameReader.__init__",
+    "starting the reader": "camera.framereader.FrameReader.start",
+    "reading": "camera.framereader.FrameReader._fileFrames",
+    "converting a picture": "camera.framereader.toRgb",
+    "taking a picture": "camera.framereader.FrameReader.next",
+    "making the nodes": "scene.handnodes.HandNodes.__init__",
+    "moving the nodes": "scene.handnodes.HandNodes.update",
+    "moving the skin": "scene.surface.HandSurface.update",
+    "showing the picture in the slice view": "scene.sliceview.CameraSlice.update",
+    "measuring": "motion.motion.Motion.add",
 }
 
 
@@ -809,7 +811,7 @@ def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):
     goLive(app, widget)
     assert more(app, tracked, 1)
     monkeypatch.setattr(vision.HandLandmarker, "detect_for_video", detectWrongly)
-    monkeypatch.setattr(tracking, "KNOWN_VERSIONS", ())  # whose results are read otherwise, and looked at the same
+    monkeypatch.setattr(detector, "KNOWN_VERSIONS", ())  # whose results are read otherwise, and looked at the same
     landmarks = widget.logic.getParameterNode().rightLandmarks
     for _time in range(10):
         assert more(app, tracked, 1)
@@ -823,12 +825,12 @@ def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):
 
 @pytest.mark.fault("Worker: the clock jumps back")
 def test_clock_that_jumps_back(app, widget, tracked, monkeypatch):
-    frame = camera.FrameReader._frame
+    frame = framereader.FrameReader._frame
 
     def jumping(self, image, number, timestampMs, availableAt):
         return frame(self, image, number, timestampMs - 10_000 * (number % 5 == 4), availableAt)
 
-    monkeypatch.setattr(camera.FrameReader, "_frame", jumping)
+    monkeypatch.setattr(framereader.FrameReader, "_frame", jumping)
     goLive(app, widget)
     assert more(app, tracked, 20)
     assert sum(bool(seen.hands) for seen in tracked) > 15
@@ -873,9 +875,9 @@ def assertInstallIsOffered(widget, isOffered: bool = True) -> None:
 @pytest.fixture
 def requirements(monkeypatch, tmp_path):
     """Makes LiveHand ask for other packages; pip would put them into a folder of the test's."""
-    import LiveHand
+    from LiveHandLib import logic
 
-    resourcePath = LiveHand.resourcePath
+    resourcePath = logic.resourcePath
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "target"))
     monkeypatch.setenv("PIP_DISABLE_PIP_VERSION_CHECK", "1")
 
@@ -883,7 +885,7 @@ def requirements(monkeypatch, tmp_path):
         path = tmp_path / "requirements.txt"
         path.write_text("\n".join(lines))
         monkeypatch.setattr(
-            LiveHand, "resourcePath", lambda name: path if name == "requirements.txt" else resourcePath(name)
+            logic, "resourcePath", lambda name: path if name == "requirements.txt" else resourcePath(name)
         )
 
     return make
@@ -947,9 +949,9 @@ def test_old_opencv_has_been_imported(app, widget, monkeypatch):
 
 @pytest.mark.fault("Packages: one goes away before Live is ticked")
 def test_package_gone(app, widget, monkeypatch):
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
-    monkeypatch.setattr(tracking, "_MODULES", {"mediapipe": ("livehand_nowhere",)})
+    monkeypatch.setattr(detector, "_MODULES", {"mediapipe": ("livehand_nowhere",)})
     tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe is missing")
 
 
@@ -958,11 +960,11 @@ def test_package_gone(app, widget, monkeypatch):
     "code", ["import livehand_nowhere_at_all", "raise SystemError('no such symbol\\nin any library')"]
 )
 def test_package_broken(app, widget, monkeypatch, tmp_path, code):
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
     (tmp_path / "livehand_broken.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(tracking, "_MODULES", {"mediapipe": ("livehand_broken",)})
+    monkeypatch.setattr(detector, "_MODULES", {"mediapipe": ("livehand_broken",)})
     tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe cannot be loaded")
 
 
@@ -1059,12 +1061,12 @@ def test_model_missing_or_changed(app, widget, tmp_path):
 
 @pytest.mark.fault("Model: the hand's mesh is missing or damaged")
 def test_mesh_missing(app, widget, tmp_path, monkeypatch):
-    import LiveHand
+    from LiveHandLib import logic
 
     for name in ("nowhere.npz", "damaged.npz"):
         (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no mesh")
         slicer.mrmlScene.Clear(0)
-        monkeypatch.setattr(LiveHand, "MESH_FILE_NAME", str(tmp_path / name))
+        monkeypatch.setattr(logic, "MESH_FILE_NAME", str(tmp_path / name))
         tickInVain(app, widget, SAMPLE_CLIP, f"{name} cannot be read")
     monkeypatch.undo()
     slicer.mrmlScene.Clear(0)
@@ -1111,7 +1113,7 @@ def test_scene_settings_damaged(app, widget, tmp_path, name, text):
 @pytest.mark.parametrize("content", [b"", b"<opencv_storage><camera_matrix>", b"\x80\x04cos\nsystem\n"])
 def test_calibration_damaged(app, widget, tracked, tmp_path, content):
     from LiveHandLib.errors import LiveHandError
-    from LiveHandLib.messages import sentence
+    from LiveHandLib.panel.sentences import sentence
 
     path = tmp_path / "calibration.xml"
     path.write_bytes(content)

@@ -315,7 +315,7 @@ class Session(RuleBasedStateMachine):
             assert ui.recordButton.checked == bool(motion.recording and not motion.recording.isStopped)
 
     def nothingRunsThatNobodyKnowsOf(self) -> None:
-        from LiveHandLib import gil
+        from LiveHandLib.threads import gil
 
         if self.logic.worker.state == "off" and not gil.lender().isBusy():
             assert liveHandThreads() == []
@@ -422,9 +422,9 @@ sizes = st.sampled_from([(640, 480), (64, 48), (1920, 1080), (48, 4000)])
 @pytest.fixture
 def tracker(model):
     """The tracker, with a landmarker that can be told what to find."""
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
-    with tracking.HandTracker(model) as tracker:
+    with detector.HandTracker(model) as tracker:
         tracker._landmarker.close()
         tracker._landmarker, tracker._library = Landmarker(), None
         yield tracker
@@ -432,7 +432,7 @@ def tracker(model):
 
 def calibrations() -> list:
     """None, a webcam's with some distortion, and a fisheye's that its model just bears."""
-    from LiveHandLib.intrinsics import Intrinsics
+    from LiveHandLib.calibration.intrinsics import Intrinsics
 
     def camera(focalLength: float, *distortion: float) -> Intrinsics:
         matrix = np.array([[focalLength, 0.0, 310.0], [0.0, focalLength, 250.0], [0.0, 0.0, 1.0]])
@@ -444,10 +444,10 @@ def calibrations() -> list:
 def test_any_landmarks_through_pose_and_display(app, logic, tracker):
     import slicer
 
-    from LiveHandLib import tracking
-    from LiveHandLib.placing import HandPlacer, Measures
-    from LiveHandLib.scene import Display
-    from LiveHandLib.worker import TrackedFrame
+    from LiveHandLib.detection import detector
+    from LiveHandLib.pose.estimator import HandPlacer, Measures
+    from LiveHandLib.scene.handnodes import Display
+    from LiveHandLib.tracking.worker import TrackedFrame
 
     # Never kept: Hypothesis keeps this function's frame, and a wrapper that is kept reads every scene that is loaded.
     for name, value in {"display": Display.BOTH, "pointer": True, "measureAngles": True}.items():
@@ -467,7 +467,7 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
             tracker._landmarker.found = found
             detected = tracker.detect(image, timeMs)
             hands = placer.place(detected, size, timeMs)
-            assert hands.keys() <= set(tracking.HANDEDNESSES) and bool(hands) == bool(detected)
+            assert hands.keys() <= set(detector.HANDEDNESSES) and bool(hands) == bool(detected)
             assert {id(hand.imagePx) for hand in hands.values()} <= {id(hand.imagePx) for hand in detected[:2]}
             for hand in hands.values():
                 assert hand.cameraMm.shape == (21, 3) and np.isfinite(hand.cameraMm).all()
@@ -478,7 +478,7 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
             nodes = nodesOfLiveHand()
             for node in nodes:
                 assertFiniteAndNear(node)
-            for side in tracking.HANDEDNESSES:
+            for side in detector.HANDEDNESSES:
                 surface = getattr(logic.getParameterNode(), f"{side.lower()}Surface")
                 assert bool(surface and surface.GetDisplayNode().GetVisibility()) == (side in hands)
             shown.append(len(hands))
@@ -553,8 +553,8 @@ def streams(draw) -> list:
 @pytest.mark.fault("Field: any landmarks, and their pose")
 def test_any_landmarks_have_a_pose(part, monkeypatch):
     """Its matrices are far from singular, so that it does not take a rare coincidence for a failure to be found."""
-    from LiveHandLib.pose import HandPose, deviationsAfter
-    from LiveHandLib.smoothing import OneEuro
+    from LiveHandLib.pose.handpose import HandPose, deviationsAfter
+    from LiveHandLib.pose.smoothing import OneEuro
 
     conditions = [0.0]
 
@@ -600,14 +600,15 @@ def test_any_landmarks_have_a_pose(part, monkeypatch):
 @PARTS
 @pytest.mark.fault("Field: any landmarks, and all that is computed of them")
 def test_any_hands_through_all_that_is_computed(part):
-    from LiveHandLib import preview, tracking
-    from LiveHandLib.geometry import pointer
-    from LiveHandLib.hints import hint
-    from LiveHandLib.joints import jointAngles, pinchDistance
-    from LiveHandLib.placing import HandPlacer, Measures
-    from LiveHandLib.surface import MESH_FILE_NAME, HandSurface
+    from LiveHandLib.detection import detector
+    from LiveHandLib.motion.joints import jointAngles, pinchDistance
+    from LiveHandLib.pose.coordinates import pointer
+    from LiveHandLib.pose.estimator import HandPlacer, Measures
+    from LiveHandLib.scene.surface import MESH_FILE_NAME, HandSurface
+    from LiveHandLib.tracking import preview
+    from LiveHandLib.tracking.hints import hint
 
-    surfaces = {side: HandSurface(ROOT / "Resources" / MESH_FILE_NAME, side) for side in tracking.HANDEDNESSES}
+    surfaces = {side: HandSurface(ROOT / "Resources" / MESH_FILE_NAME, side) for side in detector.HANDEDNESSES}
 
     def assertComputed(side: str, hand) -> None:
         seen = np.column_stack([hand.imagePx, hand.depthPx])
@@ -638,9 +639,9 @@ def test_any_hands_through_all_that_is_computed(part):
         for numbers, pause in stream:
             timeMs += pause
             found = [hands[number] for number in numbers if number < len(hands)]
-            detected = tracking._hands(found, size)
+            detected = detector._hands(found, size)
             placed = placer.place(detected, size, timeMs)
-            assert placed.keys() <= set(tracking.HANDEDNESSES) and bool(placed) == bool(detected)
+            assert placed.keys() <= set(detector.HANDEDNESSES) and bool(placed) == bool(detected)
             for side, hand in placed.items():
                 assertComputed(side, hand)
             assert hint(image, placed.values()) in ("", "outside", "small")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from LiveHandLib.geometry import CAMERA_TO_RAS, WORKING_DISTANCE_MM
+from LiveHandLib.pose.coordinates import CAMERA_TO_RAS, WORKING_DISTANCE_MM
 
 VIEW_RIGHT = np.array([-1.0, 0.0, 0.0])  # Slicer's default 3D view has the patient's left at its right
 TOWARDS_VIEWER = np.array([0.0, 1.0, 0.0])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from helpers import SAMPLE_CLIP
-from LiveHandLib import tracking
-from LiveHandLib.identity import LOSS_MS, HandIdentity
+from LiveHandLib.detection import detector
+from LiveHandLib.pose.identity import LOSS_MS, HandIdentity
 
 STEP_MS = 33
 OTHER = {"Left": "Right", "Right": "Left"}
@@ -19,10 +19,10 @@ SHAPE = np.array(
 )
 
 
-def detection(side: str, at, label: str | None = None, score: float = 0.97) -> tracking.Hand:
+def detection(side: str, at, label: str | None = None, score: float = 0.97) -> detector.Hand:
     """A hand of one side with its centre at a place in the picture, px; labelled right if not told otherwise."""
     shape = SHAPE * ((-1, 1) if side == "Left" else (1, 1))
-    return tracking.Hand(label or side, score, shape + np.asarray(at, float), np.zeros((21, 3)), np.zeros(21))
+    return detector.Hand(label or side, score, shape + np.asarray(at, float), np.zeros((21, 3)), np.zeros(21))
 
 
 class Stream:
@@ -31,9 +31,9 @@ class Stream:
     def __init__(self) -> None:
         self.identity = HandIdentity()
         self.time = 0
-        self.sides: dict[str, tracking.Hand] = {}
+        self.sides: dict[str, detector.Hand] = {}
 
-    def show(self, *hands: tracking.Hand, after: int = STEP_MS, areOne: bool = False) -> dict[str, tracking.Hand]:
+    def show(self, *hands: detector.Hand, after: int = STEP_MS, areOne: bool = False) -> dict[str, detector.Hand]:
         self.time += after
         self.sides = self.identity.assign(list(hands), self.time)
         number = 1 if areOne else len(hands[:2])
@@ -279,7 +279,7 @@ def rendered(shared, frontSide: str, pictures: int):
 @pytest.mark.parametrize("frontSide", ["Right", "Left"])
 def test_crossing_as_mediapipe_sees_it(shared, model, frontSide):
     pictures = []
-    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandTracker(model, numberOfHands=2) as tracker:
         for number, (image, truth) in enumerate(rendered(shared, frontSide, pictures=36)):
             hands = tracker.detect(image, number * STEP_MS)
             nearest = [min(truth, key=lambda side: np.abs(hand.imagePx - truth[side]).mean()) for hand in hands]
@@ -298,7 +298,7 @@ def test_the_hand_of_the_sample_clip_is_one(model):
     import cv2
 
     capture, identity = cv2.VideoCapture(str(SAMPLE_CLIP)), HandIdentity()
-    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandTracker(model, numberOfHands=2) as tracker:
         for number in range(100):
             hands = tracker.detect(capture.read()[1][:, :, ::-1], number * STEP_MS)
             assert identity.assign(hands, number * STEP_MS).keys() <= {"Right"}, number
@@ -309,7 +309,7 @@ def test_both_hands_of_a_photograph(shared, model):
     import cv2
 
     image = cv2.cvtColor(cv2.imread(str(shared / "photos" / "two_hands_1.jpg")), cv2.COLOR_BGR2RGB)
-    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandTracker(model, numberOfHands=2) as tracker:
         sides = HandIdentity().assign(tracker.detect(image, 0), 0)
     assert sides.keys() == {"Left", "Right"}
     # She faces the camera, her arms are not crossed.

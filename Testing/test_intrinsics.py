@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from LiveHandLib.calibration.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, CalibrationFolder, Intrinsics, choose
 from LiveHandLib.errors import LiveHandError
-from LiveHandLib.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, CalibrationFolder, Intrinsics, choose
 
 MATRIX = np.array([[812.5, 0.0, 331.25], [0.0, 809.75, 236.5], [0.0, 0.0, 1.0]])
 DISTORTIONS = [

@@ -5,7 +5,7 @@ import pytest
 
 from angle_accuracy import SIDES, VIEWS, measure
 from handrender import RiggedHand, placement, rotation
-from LiveHandLib.joints import ANGLES, FINGERS, jointAngles, pinchDistance
+from LiveHandLib.motion.joints import ANGLES, FINGERS, jointAngles, pinchDistance
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 

@@ -58,7 +58,7 @@ def test_signals_of_the_host_give_back_what_they_took(app):
 
 
 def test_lender_lets_a_thread_run(app, monkeypatch):
-    from LiveHandLib import gil
+    from LiveHandLib.threads import gil
 
     def rounds() -> int:
         """How often a thread comes back from a short sleep while the event loop is idle."""
@@ -88,10 +88,10 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
 @pytest.mark.parametrize("byTheClock", [False, True])
 def test_habit_that_has_become_late_finds_back(byTheClock):
     """Calls end every 33 ms, 5 ms after they began, and are looked for by a timer; all in simulated time."""
-    from LiveHandLib import turns
+    from LiveHandLib.threads import schedule
 
     random = np.random.default_rng(0)
-    habit, late = turns._Habit(byTheClock), []
+    habit, late = schedule._Habit(byTheClock), []
     for call in range(400):
         begin = 0.033 * call + random.normal(0.0, 0.0002)
         end = 0.033 * call + 0.005
@@ -109,7 +109,7 @@ def test_habit_that_has_become_late_finds_back(byTheClock):
 
 def test_thread_that_is_woken_is_not_taken_for_another_one():
     """Two workers at once: one's picture does not bring the other back."""
-    from LiveHandLib.turns import Turns
+    from LiveHandLib.threads.schedule import Turns
 
     turns, events = Turns(), (threading.Event(), threading.Event())
 
@@ -131,11 +131,11 @@ def test_thread_that_is_woken_is_not_taken_for_another_one():
 
 
 def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_look(monkeypatch):
-    from LiveHandLib import turns
+    from LiveHandLib.threads import schedule
 
     noted, isOver = [], threading.Event()
-    monkeypatch.setattr(turns._Habit, "note", lambda self, *times: noted.append(times))
-    book = turns.Turns()
+    monkeypatch.setattr(schedule._Habit, "note", lambda self, *times: noted.append(times))
+    book = schedule.Turns()
     with book.away("call", isOver=isOver.is_set):
         looked = time.perf_counter()
         book.noteLook(looked)
@@ -163,7 +163,7 @@ def test_detection_keeps_off_one_core_and_nobody_else_does(app, widget):
 
 
 def test_waiting_for_a_thread_does_not_block_it(app):
-    from LiveHandLib import gil
+    from LiveHandLib.threads import gil
 
     done = []
     thread = gil.lender().start(lambda: (time.sleep(0.1), done.append(1)), lambda: None, lambda: done.append(2))
@@ -179,7 +179,7 @@ def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, trac
     from mediapipe import Image, ImageFormat
     from mediapipe.tasks.python import BaseOptions, vision
 
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
     clip = str(shared / "clips" / "hand_desk.mp4")
     play(app, logic, clip, everyFrame=True)
@@ -203,7 +203,7 @@ def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, trac
                 mm = [(1000 * p.x, 1000 * p.y, 1000 * p.z) for p in result.hand_world_landmarks[0]]
                 assert np.abs(hand.imagePx - px).max() < 1e-4
                 assert np.abs(hand.worldMm - mm).max() < 1e-4
-    assert tracking.LANDMARK_NAMES[8] == "INDEX_FINGER_TIP"
+    assert detector.LANDMARK_NAMES[8] == "INDEX_FINGER_TIP"
 
 
 def test_clip_at_its_own_pace(app, logic, tracked):
@@ -272,13 +272,13 @@ def test_ten_times_off_and_on(app, widget):
 def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, tracked, monkeypatch):
     """MediaPipe's memory would grow with each that is made."""
     from LiveHand import LiveHandLogic
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
     made, closed = [], []
     for name, calls in (("__init__", made), ("close", closed)):
-        original = getattr(tracking.HandTracker, name)
+        original = getattr(detector.HandTracker, name)
         monkeypatch.setattr(
-            tracking.HandTracker, name, lambda self, *a, o=original, c=calls: (c.append(self), o(self, *a))[1]
+            detector.HandTracker, name, lambda self, *a, o=original, c=calls: (c.append(self), o(self, *a))[1]
         )
     logic = LiveHandLogic()
     try:
@@ -301,16 +301,16 @@ def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, trac
 @pytest.mark.parametrize("isStopped", [False, True])
 def test_no_picture_stays_in_memory(app, widget, tracked, monkeypatch, isStopped):
     """In Slicer, which has a great many objects, Python may not look for cycles of references for hours."""
-    from LiveHandLib import camera
+    from LiveHandLib.camera import framereader
 
-    toRgb, pictures = camera.toRgb, []
+    toRgb, pictures = framereader.toRgb, []
 
     def noted(image):
         picture = toRgb(image)
         pictures.append(weakref.ref(picture))
         return picture
 
-    monkeypatch.setattr(camera, "toRgb", noted)
+    monkeypatch.setattr(framereader, "toRgb", noted)
     gc.collect()
     gc.disable()
     try:
@@ -382,7 +382,7 @@ def test_ticked_while_an_earlier_run_stops_and_stopped_again(app, widget):
 
 
 def test_switch_is_asked_for_under_pythonqt_only_and_may_be_missing(app, monkeypatch):
-    from LiveHandLib import gil
+    from LiveHandLib.threads import gil
 
     assert gil.canRunPythonInQThread(), "another binding takes the GIL by itself"
     monkeypatch.setitem(sys.modules, "PythonQt", object())
@@ -420,11 +420,11 @@ def test_no_source(app, widget):
 
 
 def test_package_that_is_missing(app, widget, monkeypatch, tmp_path):
-    import LiveHand
+    from LiveHandLib import logic
 
-    resourcePath, path = LiveHand.resourcePath, tmp_path / "requirements.txt"
+    resourcePath, path = logic.resourcePath, tmp_path / "requirements.txt"
     path.write_text("mediapipe==0.9.9")
-    monkeypatch.setattr(LiveHand, "resourcePath", lambda name: path if name == path.name else resourcePath(name))
+    monkeypatch.setattr(logic, "resourcePath", lambda name: path if name == path.name else resourcePath(name))
     widget.enter()
     assert widget.ui.installWidget.visible
     assert not widget.ui.liveCheckBox.enabled
@@ -497,7 +497,7 @@ def entries(widget) -> list[str]:
 def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monkeypatch, shared):
     import qt
 
-    from LiveHandLib.devices import Camera
+    from LiveHandLib.camera.devices import Camera
 
     settled(app, widget.logic)
     widget.logic.getParameterNode().source = ""
@@ -522,7 +522,7 @@ def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monke
 def test_camera_that_was_used_last_is_chosen_first(app, widget):
     import slicer
 
-    from LiveHandLib.devices import Camera
+    from LiveHandLib.camera.devices import Camera
 
     cameras = Camera(200, "Bench Camera"), Camera(202, "Second Camera")
     widget.logic.setSource(cameras[1])

@@ -81,7 +81,7 @@ def column(table, name: str) -> np.ndarray:
 
 
 def test_seconds_count_on_over_a_source_that_is_opened_again(app):
-    from LiveHandLib.angles import StreamClock
+    from LiveHandLib.motion.angles import StreamClock
 
     clock = StreamClock()
     frames = [(5000, 1.0), (5033, 1.03), (5033, 1.05), (5034, 1.06), (0, 3.06), (40, 3.1)]
@@ -93,7 +93,7 @@ def test_seconds_count_on_over_a_source_that_is_opened_again(app):
 
 
 def test_tables_have_what_was_measured(app, logic, tracked):
-    from LiveHandLib import angles
+    from LiveHandLib.motion import angles
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True, measureAngles=True)
     parameterNode = logic.getParameterNode()
@@ -122,7 +122,7 @@ def test_nothing_is_measured_that_was_not_asked_for(app, logic):
 
 
 def test_live_table_is_bounded_and_shows_gaps(app, monkeypatch):
-    from LiveHandLib import angles
+    from LiveHandLib.motion import angles
 
     monkeypatch.setattr(angles.LiveTable, "ROWS", 50)
     table = angles.LiveTable("Left", None)
@@ -166,7 +166,7 @@ def series(chart) -> dict[str, object]:
 def tick(widget, measure: str, on: bool) -> None:
     import qt
 
-    from LiveHandLib.angles import MEASURES
+    from LiveHandLib.motion.angles import MEASURES
 
     item = widget.ui.plottedMeasuresList.item(MEASURES.index(measure))
     item.setCheckState(qt.Qt.Checked if on else qt.Qt.Unchecked)
@@ -239,7 +239,7 @@ def test_played_back_as_it_was(app, logic, tracked):
 def test_table_of_the_recordings_angles(app, logic, tracked):
     import slicer
 
-    from LiveHandLib import angles
+    from LiveHandLib.motion import angles
 
     logic.motion.startRecording()
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
@@ -346,9 +346,9 @@ def matrix() -> np.ndarray:
 
 
 def newTransform(logic):
-    from LiveHandLib import scene
+    from LiveHandLib.scene import handnodes
 
-    logic.getParameterNode().cameraToRAS = scene.newTransform()
+    logic.getParameterNode().cameraToRAS = handnodes.newTransform()
     return logic.getParameterNode().cameraToRAS
 
 
@@ -447,7 +447,7 @@ def test_no_hand_is_no_recording(app, widget):
 
 
 def test_ends_when_it_is_full(app, widget, monkeypatch, tracked):
-    from LiveHandLib.recording import Recording
+    from LiveHandLib.motion.recording import Recording
 
     monkeypatch.setattr(Recording, "MAX_POSES", 20)
     goLiveForLong(app, widget)
@@ -517,7 +517,7 @@ def read(path) -> tuple[list[str], list[list[str]]]:
 def test_csv(app, logic, tmp_path):
     import slicer
 
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
     slicer.util.updateTransformMatrixFromArray(newTransform(logic), matrix())
     frames = madeUpFrames(4)
@@ -533,7 +533,7 @@ def test_csv(app, logic, tmp_path):
         (0.033 * number, side, name, position)
         for number, frame in enumerate(frames)
         for side, hand in frame.hands.items()
-        for name, position in zip(tracking.LANDMARK_NAMES, rasOf(hand.cameraMm, matrix()), strict=True)
+        for name, position in zip(detector.LANDMARK_NAMES, rasOf(hand.cameraMm, matrix()), strict=True)
     ]
     assert len(rows) == len(expected) == 7 * 21
     for (seconds, side, name, *position), row in zip(expected, rows, strict=True):
@@ -547,7 +547,7 @@ def test_failed_export_leaves_nothing_behind_and_the_recording_as_it_is(app, log
     import slicer
 
     from LiveHandLib.errors import LiveHandError
-    from LiveHandLib.messages import sentence
+    from LiveHandLib.panel.sentences import sentence
 
     with pytest.raises(LiveHandError, match="noRecording"):
         logic.motion.exportCsv(tmp_path / "a.csv")

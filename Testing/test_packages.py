@@ -35,8 +35,9 @@ SLICER = """
     util.pip_install = pip_install
     sys.modules.update({{"slicer": slicer, "slicer.util": util, "slicer.i18n": i18n}})
     sys.path.append({livehand!r})
-    from LiveHandLib import packages, tracking
-    from LiveHandLib.messages import sentence
+    from LiveHandLib import packages
+    from LiveHandLib.detection import detector
+    from LiveHandLib.panel.sentences import sentence
     def told(action, *words):
         "What the panel says when this is done; nothing if all is well."
         try: error = action(*words)
@@ -106,7 +107,7 @@ class Environment:
 
     def load(self) -> str:
         """What the panel says when Live is ticked."""
-        return self.script("print(told(tracking.importPackages))")
+        return self.script("print(told(detector.importPackages))")
 
     def installed(self) -> dict[str, str]:
         listed = json.loads(self.pip("list", "--format", "json"))
@@ -124,9 +125,9 @@ class Environment:
         """The same, and the hand of the sample clip is found."""
         works = """
             print(packages.missing(FILE), told(packages.obstacle, FILE))
-            tracking.importPackages()
+            detector.importPackages()
             import cv2, numpy
-            tracker = tracking.HandTracker(tracking.loadModel({model!r}))
+            tracker = detector.HandTracker(detector.loadModel({model!r}))
             capture = cv2.VideoCapture({clip!r})
             print(numpy.__version__, len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
         """.format(model=str(ROOT / "Resources/hand_landmarker.task"), clip=str(ROOT / "Resources/SampleHand.mp4"))

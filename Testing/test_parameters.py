@@ -115,7 +115,7 @@ def distanceMm(frames) -> float:
 def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_path):
     import slicer
 
-    from LiveHandLib.scene import Display
+    from LiveHandLib.scene.handnodes import Display
 
     logic = panelOr
     page = (ROOT / "LiveHand" / "Docs" / "python-api.md").read_text("utf-8")
@@ -181,7 +181,7 @@ def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_
 def test_what_a_photograph_shows_is_shown_otherwise(app, alone, tmp_path):
     import cv2
 
-    from LiveHandLib.scene import Display
+    from LiveHandLib.scene.handnodes import Display
 
     path = tmp_path / "hand.png"
     cv2.imwrite(str(path), cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1])
@@ -228,8 +228,8 @@ def test_changes_of_one_batch_are_followed_once(app, clip, alone):
 
 def test_what_the_logic_sets_itself_neither_restarts_nor_resets_anything(app, widget, monkeypatch):
     """Making its nodes modifies the parameter node as well."""
-    from LiveHandLib.placing import HandPlacer
-    from LiveHandLib.scene import Display
+    from LiveHandLib.pose.estimator import HandPlacer
+    from LiveHandLib.scene.handnodes import Display
 
     uses, use = [], HandPlacer.use
     monkeypatch.setattr(HandPlacer, "use", lambda self, measures: (uses.append(1), use(self, measures))[1])
@@ -520,11 +520,11 @@ def entries(caplog, level: int) -> list[str]:
 @pytest.mark.parametrize(
     "step, function",
     [
-        ("tracking.HandTracker.detect", "_track"),  # in the worker's thread
-        ("camera.toRgb", "_fileFrames"),  # in the reader's
-        ("scene.HandNodes.update", "_showHands"),  # in a slot
-        ("placing.HandPlacer.place", "_onLooked"),
-        ("motion.Motion.add", "showFrame"),
+        ("detection.detector.HandTracker.detect", "_track"),  # in the worker's thread
+        ("camera.framereader.toRgb", "_fileFrames"),  # in the reader's
+        ("scene.handnodes.HandNodes.update", "_showHands"),  # in a slot
+        ("pose.estimator.HandPlacer.place", "_onLooked"),
+        ("motion.motion.Motion.add", "showFrame"),
     ],
 )
 @pytest.mark.parametrize("hasPanel", [True, False], ids=["panel", "no panel"])
@@ -552,7 +552,8 @@ def test_stack_trace_is_in_the_log(app, request, monkeypatch, caplog, step, func
 def test_stack_trace_of_what_the_panel_calls_is_in_the_log(app, widget, monkeypatch, caplog, where):
     import qt
 
-    from LiveHandLib import devicequery, packages
+    from LiveHandLib import packages
+    from LiveHandLib.camera import devicequery
 
     widget.logic.setSource(SAMPLE_CLIP)
     words = widget.ui.statusLabel
@@ -599,10 +600,11 @@ def test_foreseen_failure_is_one_line_and_its_cause_is_for_those_who_debug(app, 
 
 @pytest.mark.parametrize("isForeseen", [True, False])
 def test_failure_that_is_kept_keeps_no_image(app, alone, monkeypatch, isForeseen):
-    from LiveHandLib import camera, tracking
+    from LiveHandLib.camera import framereader
+    from LiveHandLib.detection import detector
     from LiveHandLib.errors import LiveHandError
 
-    toRgb, images, kept = camera.toRgb, [], []
+    toRgb, images, kept = framereader.toRgb, [], []
 
     def noted(image):
         image = toRgb(image)
@@ -617,8 +619,8 @@ def test_failure_that_is_kept_keeps_no_image(app, alone, monkeypatch, isForeseen
                 raise LiveHandError("modelUnusable", detail="on purpose") from error
             raise
 
-    monkeypatch.setattr(camera, "toRgb", noted)
-    monkeypatch.setattr(tracking.HandTracker, "detect", fail)
+    monkeypatch.setattr(framereader, "toRgb", noted)
+    monkeypatch.setattr(detector.HandTracker, "detect", fail)
     alone.worker.failed.connect(kept.append)
     gc.collect()
     gc.disable()

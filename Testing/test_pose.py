@@ -5,9 +5,9 @@ import pytest
 
 import accuracy
 from LiveHandLib.errors import LiveHandError
-from LiveHandLib.geometry import pointer
-from LiveHandLib.pose import HandPose, deviationsAfter
-from LiveHandLib.smoothing import OneEuro
+from LiveHandLib.pose.coordinates import pointer
+from LiveHandLib.pose.handpose import HandPose, deviationsAfter
+from LiveHandLib.pose.smoothing import OneEuro
 
 STEP_MS = 33
 

@@ -52,7 +52,7 @@ def viewPixels(sliceLogic) -> np.ndarray:
 
 
 def test_picture_is_as_in_a_mirror_and_fits(model):
-    from LiveHandLib import preview
+    from LiveHandLib.tracking import preview
 
     image = pictureWithCorners(1280, 720)
     picture = preview.mirrored(image, {}, (320, 240))
@@ -65,11 +65,13 @@ def test_picture_is_as_in_a_mirror_and_fits(model):
 def test_landmarks_are_drawn_where_the_hand_is(shared, model):
     import cv2
 
-    from LiveHandLib import identity, preview, tracking
+    from LiveHandLib.detection import detector
+    from LiveHandLib.pose import identity
+    from LiveHandLib.tracking import preview
 
     image = cv2.cvtColor(cv2.imread(str(shared / "photos" / "two_hands_1.jpg")), cv2.COLOR_BGR2RGB)
     before = image.copy()
-    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandTracker(model, numberOfHands=2) as tracker:
         hands = identity.HandIdentity().assign(tracker.detect(image, 0), 0)
     plain, drawn = (preview.mirrored(image, shown, (320, 240)) for shown in ({}, hands))
     assert np.array_equal(image, before), "MediaPipe's picture is left alone"
@@ -85,10 +87,11 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
 
 
 def test_colours_are_the_scenes(app):
-    from LiveHandLib import preview, scene
+    from LiveHandLib.scene import handnodes
+    from LiveHandLib.tracking import preview
 
     for side, color in preview.COLORS.items():
-        assert np.allclose(color, 255 * np.array(scene.SKELETON_COLORS[side]), atol=1)
+        assert np.allclose(color, 255 * np.array(handnodes.SKELETON_COLORS[side]), atol=1)
 
 
 # The panel
@@ -151,7 +154,7 @@ def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):
 
 @pytest.mark.parametrize("way", ["closed", "left"])
 def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tracked, way, monkeypatch):
-    from LiveHandLib import preview
+    from LiveHandLib.tracking import preview
 
     goLive(app, widget)
     assert app.spin(lambda: pictures, timeout=20)
@@ -189,7 +192,7 @@ def test_photograph_stays_in_the_preview(app, widget, shared):
 def test_slice_view_shows_the_picture_upright_and_gives_its_place_back(app, redView):
     import slicer
 
-    from LiveHandLib.cameraslice import CameraSlice
+    from LiveHandLib.scene.sliceview import CameraSlice
 
     voxels = np.zeros((10, 100, 100))
     users = slicer.util.addVolumeFromArray(voxels, np.diag([2.0, 2.0, 2.0, 1.0]), "somebody else's")
@@ -226,7 +229,7 @@ def test_slice_view_shows_the_picture_upright_and_gives_its_place_back(app, redV
 def test_what_the_user_put_into_the_view_meanwhile_stays(app, redView):
     import slicer
 
-    from LiveHandLib.cameraslice import CameraSlice
+    from LiveHandLib.scene.sliceview import CameraSlice
 
     cameraSlice = CameraSlice()
     cameraSlice.update(pictureWithCorners())
@@ -310,10 +313,11 @@ def test_no_picture_is_saved(app, widget, redView, tmp_path):
 def test_dark_photographs(shared, model, photo, gain, expected):
     import cv2
 
-    from LiveHandLib import hints, tracking
+    from LiveHandLib.detection import detector
+    from LiveHandLib.tracking import hints
 
     image = (gain * cv2.imread(str(shared / "photos" / photo))[:, :, ::-1]).astype(np.uint8)
-    with tracking.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandTracker(model, numberOfHands=2) as tracker:
         assert hints.hint(image, tracker.detect(image, 0)) == expected
 
 
@@ -323,12 +327,13 @@ def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
     """A real picture cropped beside the hand, and through it."""
     import cv2
 
-    from LiveHandLib import hints, tracking
+    from LiveHandLib.detection import detector
+    from LiveHandLib.tracking import hints
 
     capture = cv2.VideoCapture(str(shared / "clips" / "hand_desk.mp4"))
     capture.set(cv2.CAP_PROP_POS_FRAMES, 45)
     image = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
-    with tracking.HandTracker(model) as tracker:
+    with detector.HandTracker(model) as tracker:
         (hand,) = tracker.detect(image, 0)
     (left, top), (right, bottom) = hand.imagePx.min(axis=0), hand.imagePx.max(axis=0)
     acrossX, acrossY = cut * (right - left), cut * (bottom - top)
@@ -340,7 +345,7 @@ def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
         "bottom": (0, width, 0, bottom - acrossY),
     }[edge]
     cropped = np.ascontiguousarray(image[int(y0) : int(y1), int(x0) : int(x1)])
-    with tracking.HandTracker(model) as tracker:
+    with detector.HandTracker(model) as tracker:
         hands = tracker.detect(cropped, 0)
     assert len(hands) == 1
     assert hints.hint(cropped, hands) == ("outside" if cut > 0 else "")
@@ -348,12 +353,13 @@ def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
 
 def test_hand_that_goes_away_is_small_before_it_is_lost(shared, model):
     from handrender import HandCamera, HandRenderer, RiggedHand, placement
-    from LiveHandLib import hints, tracking
+    from LiveHandLib.detection import detector
+    from LiveHandLib.tracking import hints
 
     hand = RiggedHand.load(shared / "hand-mesh" / "right.glb")
     renderer = HandRenderer(HandCamera.typical((640, 480)))
     seen = []
-    with tracking.HandTracker(model) as tracker:
+    with detector.HandTracker(model) as tracker:
         for number, distance in enumerate(range(400, 4400, 100)):
             image = np.ascontiguousarray(renderer.render(hand.pose({}, placement((0, 0, distance))))[:, :, ::-1])
             hands = tracker.detect(image, 33 * number)
@@ -366,7 +372,7 @@ def test_hand_that_goes_away_is_small_before_it_is_lost(shared, model):
 
 
 def test_hint_in_the_panel(app, widget, shared):
-    from LiveHandLib.messages import hintSentence
+    from LiveHandLib.panel.sentences import hintSentence
 
     play(app, widget.logic, shared / "photos" / "hard_1.jpg")
     assert widget.logic.worker.lastStatistics.hint == "dark"
@@ -379,8 +385,8 @@ def test_every_hint_has_a_sentence(app):
     import inspect
     import re
 
-    from LiveHandLib import hints
-    from LiveHandLib.messages import hintSentence
+    from LiveHandLib.panel.sentences import hintSentence
+    from LiveHandLib.tracking import hints
 
     named = set(re.findall(r'"(\w+)"', inspect.getsource(hints.hint).split('"""')[2]))
     assert named == {"dark", "outside", "small"}

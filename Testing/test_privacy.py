@@ -45,7 +45,7 @@ from host.application import Application
 with Application(headless=True, settingsFolder=os.environ["SETTINGS"]) as app:
     widget = app.showModule(app.loadModule(MODULE))
     logic = widget.logic
-    from LiveHandLib.gil import lender
+    from LiveHandLib.threads.gil import lender
 
     app.spin(lambda: not lender().isBusy(), timeout=60)  # until cameras have been searched for
     logic.getParameterNode().showInSliceView = True
@@ -215,8 +215,8 @@ PAYLOAD = "__import__('pathlib').Path({path!r}).touch()"
     ],
 )
 def test_calibration_file_executes_nothing(tmp_path, text):
+    from LiveHandLib.calibration.intrinsics import Intrinsics
     from LiveHandLib.errors import LiveHandError
-    from LiveHandLib.intrinsics import Intrinsics
 
     path = tmp_path / "calibration.yml"
     path.write_text(
@@ -239,7 +239,7 @@ class Payload:
 
 def test_mesh_file_executes_nothing(tmp_path):
     from LiveHandLib.errors import LiveHandError
-    from LiveHandLib.surface import HandSurface
+    from LiveHandLib.scene.surface import HandSurface
 
     path, done = tmp_path / "mesh.npz", tmp_path / "done"
     np.savez(path, points=np.array([Payload(done)], object), triangles=np.array([Payload(done)], object))

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("model")
 
 
 def test_standard_nodes_under_one_transform(app, logic):
-    from LiveHandLib import tracking
+    from LiveHandLib.detection import detector
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
     parameterNode = logic.getParameterNode()
@@ -21,7 +21,7 @@ def test_standard_nodes_under_one_transform(app, logic):
     assert parameterNode.cameraToRAS.GetClassName() == "vtkMRMLLinearTransformNode"
     assert landmarks.GetParentTransformNode() is surface.GetParentTransformNode() is parameterNode.cameraToRAS
     labels = [landmarks.GetNthControlPointLabel(index) for index in range(landmarks.GetNumberOfControlPoints())]
-    assert labels == list(tracking.LANDMARK_NAMES)
+    assert labels == list(detector.LANDMARK_NAMES)
     assert parameterNode.leftLandmarks is parameterNode.leftSurface is None, "no node for a hand that was never seen"
     assert parameterNode.rightSkeleton is None, "nor for what was never shown"
 
@@ -29,8 +29,8 @@ def test_standard_nodes_under_one_transform(app, logic):
 def test_landmarks_are_where_the_worker_says_and_the_models_around_them(app, logic):
     import slicer
 
-    from LiveHandLib.geometry import CAMERA_TO_RAS
-    from LiveHandLib.scene import Display
+    from LiveHandLib.pose.coordinates import CAMERA_TO_RAS
+    from LiveHandLib.scene.handnodes import Display
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True, display=Display.BOTH)
     parameterNode = logic.getParameterNode()
@@ -88,7 +88,7 @@ def test_right_is_right_and_up_is_up(app, logic, tracked):
 def test_skeletons_normals_point_outwards(app):
     from vtk.util.numpy_support import vtk_to_numpy
 
-    from LiveHandLib.scene import Skeleton
+    from LiveHandLib.scene.handnodes import Skeleton
 
     skeleton = Skeleton()
     landmarks = np.random.default_rng(0).uniform(-80, 80, (21, 3))
@@ -105,7 +105,7 @@ def test_skeletons_normals_point_outwards(app):
 def test_landmarks_that_fall_together_break_nothing(app):
     from vtk.util.numpy_support import vtk_to_numpy
 
-    from LiveHandLib.scene import Skeleton
+    from LiveHandLib.scene.handnodes import Skeleton
 
     skeleton = Skeleton()
     skeleton.update(np.zeros((21, 3)))
@@ -258,7 +258,7 @@ def test_surface_can_be_cut_into_closed_lines(app, logic):
 def test_node_deleted_while_live_comes_back(app, widget, tracked, name):
     import slicer
 
-    from LiveHandLib.scene import Display
+    from LiveHandLib.scene.handnodes import Display
 
     widget.logic.getParameterNode().display = Display.BOTH
     goLive(app, widget)
@@ -384,7 +384,7 @@ def test_scene_saved_while_live_and_added_twice(app, widget, tmp_path, live):
 
 
 def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app, widget, tracked):
-    from LiveHandLib.scene import HandNodes
+    from LiveHandLib.scene.handnodes import HandNodes
 
     parameterNode = widget.logic.getParameterNode()
     saved = HandNodes("Left", parameterNode, ROOT / "Resources" / "HandMesh.npz")
@@ -441,7 +441,7 @@ def test_what_belongs_to_the_user_is_there_in_the_next_scene(app, widget, tmp_pa
 def test_view_can_be_chosen_and_a_moved_transform_is_told(app, logic, widget):
     import slicer
 
-    from LiveHandLib.geometry import CAMERA_TO_RAS
+    from LiveHandLib.pose.coordinates import CAMERA_TO_RAS
 
     play(app, logic, SAMPLE_CLIP)
     box = widget.ui.viewComboBox

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from helpers import ROOT, SAMPLE_CLIP, play
-from LiveHandLib.surface import MESH_FILE_NAME, HandSurface, landmarksOfJoints
+from LiveHandLib.scene.surface import MESH_FILE_NAME, HandSurface, landmarksOfJoints
 
 MESH = ROOT / "Resources" / MESH_FILE_NAME
 
@@ -93,7 +93,7 @@ def test_at_rest_it_is_the_mesh(skin):
 
 
 def test_its_landmarks_have_the_proportions_of_mediapipes():
-    from LiveHandLib.pose import _DISTANCES
+    from LiveHandLib.pose.handpose import _DISTANCES
 
     landmarks = restLandmarks()
     palmWidth = np.linalg.norm(landmarks[5] - landmarks[17])
@@ -218,9 +218,11 @@ def test_bones_without_length_and_bones_that_come_straight_back(skin):
 THREADS_AT_WORK = """
 import sys, threading, time
 import numpy as np, psutil
-from LiveHandLib import placing, surface, tracking
+from LiveHandLib.detection import detector
+from LiveHandLib.pose import estimator
+from LiveHandLib.scene import surface
 skin = surface.HandSurface(sys.argv[1])
-placer = placing.HandPlacer(placing.Measures())
+placer = estimator.HandPlacer(estimator.Measures())
 points = np.random.default_rng(0).uniform(100, 400, (21, 3))
 
 def othersS():
@@ -230,7 +232,7 @@ time.sleep(0.5)  # those that numpy has made have come to rest
 before = othersS()
 for number in range(300):
     seen = points + number
-    hand = tracking.Hand("Right", 1.0, imagePx=seen[:, :2], worldMm=seen, depthPx=seen[:, 2] - 200)
+    hand = detector.Hand("Right", 1.0, imagePx=seen[:, :2], worldMm=seen, depthPx=seen[:, 2] - 200)
     for placed in placer.place([hand], (640, 480), 33 * number).values():
         skin.update(placed.cameraMm)
 print(psutil.Process().num_threads(), othersS() - before)

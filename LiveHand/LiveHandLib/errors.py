@@ -5,7 +5,7 @@ import traceback
 class LiveHandError(Exception):
     """A failure that the user is told of in one sentence.
 
-    The sentence itself stands in ``messages.py``, where it can be translated; this class carries only what it
+    The sentence itself stands in ``panel/sentences.py``, where it can be translated; this class carries only what it
     is made of, so that the pure parts of the library need to know nothing of Slicer.
 
     :param reason: key of the sentence, for example ``"fileMissing"``.

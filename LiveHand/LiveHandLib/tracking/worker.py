@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 import qt
 
-from . import calibration, camera, devicequery, hints, preview, tracking
-from .board import Board
-from .devices import Camera
-from .errors import LiveHandError
-from .gil import keepOffOneCore, lender
-from .placing import HandPlacer, Measures, TrackedHand
+from ..calibration import boardviews
+from ..calibration.board import Board
+from ..camera import framereader
+from ..camera.devices import Camera
+from ..detection import detector
+from ..errors import LiveHandError
+from ..pose.estimator import HandPlacer, Measures, TrackedHand
+from ..threads.gil import keepOffOneCore, lender
+from . import hints, preview
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -35,7 +38,7 @@ class Settings:
 
     source: Camera | str
     modelPath: str
-    modelSha256: str = tracking.MODEL_SHA256
+    modelSha256: str = detector.MODEL_SHA256
     numberOfHands: int = 1
     everyFrame: bool = False
     mirrored: bool = False
@@ -110,12 +113,12 @@ class TrackingWorker(qt.QObject):
 
     - ``tracked(TrackedFrame)``: one picture has been looked at. At most one is on its way: a GUI thread that is
       busy finds the newest result when it comes back, not a queue.
-    - ``calibrating(calibration.Progress)``: the same while the camera is being calibrated.
-    - ``calibrated(calibration.Calibration)``: the camera has been calibrated; Live goes off.
+    - ``calibrating(boardviews.Progress)``: the same while the camera is being calibrated.
+    - ``calibrated(boardviews.Calibration)``: the camera has been calibrated; Live goes off.
     - ``stateChanged(str)``: ``"off"``, ``"starting"``, ``"live"`` or ``"stopping"``.
     - ``failed(LiveHandError)``: why Live goes off, if not because it was asked to.
     - ``waiting(str)``: what a camera waits for before its first frame, when that takes long; see
-      :attr:`camera.FrameReader.waitingFor`.
+      :attr:`framereader.FrameReader.waitingFor`.
     - ``ended()``: the file has been played to its end; Live goes off.
     - ``statistics(Statistics)``: about twice a second and once at the end.
     - ``picture(numpy.ndarray)``: what the camera sees, as :func:`preview.mirrored` draws it, if
@@ -146,7 +149,7 @@ class TrackingWorker(qt.QObject):
         self.lastStatistics = Statistics()
         self.pictureSize: tuple[int, int] | None = None
         self._nextPicture = 0.0
-        self._tracker: tuple[tuple, tracking.HandTracker] | None = None  # what it is for, and the tracker
+        self._tracker: tuple[tuple, detector.HandTracker] | None = None  # what it is for, and the tracker
         self._job: _Job | None = None
         self._next: Settings | None = None
         self._arrived.connect(self._onArrived)
@@ -227,8 +230,8 @@ class TrackingWorker(qt.QObject):
     def _onLive(self) -> None:
         self._setState(LIVE)
 
-    def _onLooked(self, frame: camera.Frame, result: "list[tracking.Hand] | calibration.Progress") -> None:
-        if isinstance(result, calibration.Progress):
+    def _onLooked(self, frame: framereader.Frame, result: "list[detector.Hand] | boardviews.Progress") -> None:
+        if isinstance(result, boardviews.Progress):
             self.calibrating.emit(result)
             return
         height, width = frame.image.shape[:2]
@@ -241,7 +244,7 @@ class TrackingWorker(qt.QObject):
             self._nextPicture = time.perf_counter() + self.PICTURE_EVERY_S
             self.picture.emit(preview.mirrored(frame.image, hands, self.pictureSize))
 
-    def _onCalibrated(self, result: calibration.Calibration) -> None:
+    def _onCalibrated(self, result: boardviews.Calibration) -> None:
         self.calibrated.emit(result)
 
     def _onStatistics(self, statistics: Statistics) -> None:
@@ -289,8 +292,8 @@ class TrackingWorker(qt.QObject):
     def _track(self, job: _Job, tell) -> None:
         settings = job.settings
         turns = lender().turns
-        tracking.importPackages()
-        reader = camera.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns, settings.size)
+        detector.importPackages()
+        reader = framereader.FrameReader(settings.source, settings.everyFrame, settings.mirrored, turns, settings.size)
         reader.start()  # a camera takes its time to open: let it, while the model is loaded
         seen = found = 0
         times: deque[float] = deque()
@@ -357,23 +360,23 @@ class TrackingWorker(qt.QObject):
         keepOffOneCore()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
         tracker = self._trackerFor(settings)
 
-        def look(frame: camera.Frame) -> tuple[list[tracking.Hand], bool, bool]:
+        def look(frame: framereader.Frame) -> tuple[list[detector.Hand], bool, bool]:
             with self._keptIfSound():
                 hands = tracker.detect(frame.image, frame.timestampMs)
             return hands, bool(hands), False
 
         yield look
 
-    def _trackerFor(self, settings: Settings) -> tracking.HandTracker:
+    def _trackerFor(self, settings: Settings) -> detector.HandTracker:
         """The one that is there, if it is for the same: MediaPipe's memory grows with each that is made."""
-        model = tracking.loadModel(settings.modelPath, settings.modelSha256)
+        model = detector.loadModel(settings.modelPath, settings.modelSha256)
         kind = settings.modelSha256, settings.numberOfHands
         if self._tracker and self._tracker[0] == kind:
             with self._keptIfSound():
                 self._tracker[1].restart()
         else:
             self._closeTracker()
-            self._tracker = kind, tracking.HandTracker(model, settings.numberOfHands, lender().turns)
+            self._tracker = kind, detector.HandTracker(model, settings.numberOfHands, lender().turns)
         return self._tracker[1]
 
     @contextlib.contextmanager
@@ -391,9 +394,9 @@ class TrackingWorker(qt.QObject):
 
     @contextlib.contextmanager
     def _boardLook(self, job: _Job, tell):
-        collector = calibration.ViewCollector(job.settings.board, lender().turns)
+        collector = boardviews.ViewCollector(job.settings.board, lender().turns)
 
-        def look(frame: camera.Frame) -> tuple[calibration.Progress, bool, bool]:
+        def look(frame: framereader.Frame) -> tuple[boardviews.Progress, bool, bool]:
             progress = collector.look(frame.image, frame.timestampMs)
             return progress, progress.rejection != "noBoard", collector.isComplete()
 
@@ -401,65 +404,3 @@ class TrackingWorker(qt.QObject):
             yield look
         if not job.stop.is_set():
             tell("_onCalibrated", collector.calibrate())
-
-
-class CameraFinder(qt.QObject):
-    """Looks for the computer's cameras in a thread, because asking for them needs OpenCV and may take a while.
-
-    On Linux, where plugging one in changes a folder, it looks again by itself.
-
-    Signals:
-
-    - ``found(tuple[Camera])``: the cameras, none if the packages are missing or broken.
-    """
-
-    found = qt.Signal(object)
-
-    SETTLING_MS = 1000  # from a device file's creation until the system has set who may open it
-
-    def __init__(self) -> None:
-        qt.QObject.__init__(self)
-        self._thread = None
-        self._failure: LiveHandError | None = None
-        self._nodes = devicequery.nodes()
-        self._timer = qt.QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(self.SETTLING_MS)
-        self._timer.timeout.connect(self.find)
-        self._watcher = qt.QFileSystemWatcher(self)
-        if self._nodes is not None:
-            self._watcher.addPath(devicequery.NODES_FOLDER)
-            self._watcher.directoryChanged.connect(self._onDirectoryChanged)
-
-    def _onDirectoryChanged(self, _folder: str) -> None:
-        before, self._nodes = self._nodes, devicequery.nodes()
-        if self._nodes != before:
-            self._timer.start()
-
-    def find(self) -> None:
-        """Look for them; nothing happens while a search is under way."""
-        if self._thread is None:
-            self._thread = lender().start(self._run, lambda: None, self._onFinished)
-
-    def close(self, timeout: float = 10.0) -> None:
-        """Wait for a search under way and delete this object; see :meth:`TrackingWorker.close`."""
-        self._timer.stop()
-        if self._thread is not None:
-            lender().wait(self._thread, timeout)
-        self.delete()
-
-    def _onFinished(self) -> None:
-        self._thread = None
-        failure, self._failure = self._failure, None
-        if failure:
-            failure.log()
-
-    def _run(self) -> None:
-        try:
-            tracking.importPackages("opencv-python")
-            cameras = devicequery.listCameras()
-        except Exception as error:
-            # The user is told when Live is ticked; a list that is empty does no harm until then.
-            self._failure = LiveHandError.of(error)
-            cameras = ()
-        self.found.emit(cameras)

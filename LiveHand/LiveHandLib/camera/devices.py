@@ -10,8 +10,8 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .errors import LiveHandError
-from .intrinsics import SIDES_PX
+from ..calibration.intrinsics import SIDES_PX
+from ..errors import LiveHandError
 
 V4L2, DSHOW, AVFOUNDATION, MSMF, GSTREAMER = 200, 700, 1200, 1400, 1800
 """OpenCV's backends for cameras (``cv::VideoCaptureAPIs``). A camera's index is its number plus that of its backend:

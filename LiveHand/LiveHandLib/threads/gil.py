@@ -25,7 +25,7 @@ from typing import Any
 
 import qt
 
-from .turns import Turns
+from .schedule import Turns
 
 
 def _gilScopeSwitch() -> Callable[[bool], None] | None:

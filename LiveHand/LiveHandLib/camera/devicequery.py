@@ -1,7 +1,7 @@
 """Asks the operating system for its cameras, their modes and the permission to use them.
 
 What follows from the answers is decided in ``devices.py``. All of this may take long, so it is called in threads and
-never in the GUI thread, after :func:`tracking.importPackages`.
+never in the GUI thread, after :func:`detector.importPackages`.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import LiveHandError
 from . import devices
 from .devices import Camera, Device, Mode
-from .errors import LiveHandError
 
 # Cameras
 

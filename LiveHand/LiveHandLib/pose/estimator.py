@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..calibration.intrinsics import Intrinsics, choose
+from ..detection.detector import HANDEDNESSES, Hand
+from .handpose import DEFAULT_PALM_WIDTH_MM, HandPose
 from .identity import HandIdentity
-from .intrinsics import Intrinsics, choose
-from .pose import DEFAULT_PALM_WIDTH_MM, HandPose
 from .smoothing import DEFAULT_DELAY_MS, OneEuro
-from .tracking import HANDEDNESSES, Hand
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class HandPlacer:
     def place(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
         """Place the hands of the next picture.
 
-        :param hands: as :meth:`tracking.HandTracker.detect` gives them.
+        :param hands: as :meth:`detector.HandTracker.detect` gives them.
         :param imageSize: the picture's width and height, px.
         :param timestampMs: time of the picture in its stream, ms.
         :returns: the hands by ``"Left"`` and ``"Right"``.

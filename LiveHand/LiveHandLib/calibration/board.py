@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import LiveHandError
-from .turns import Turns
+from ..errors import LiveHandError
+from ..threads.schedule import Turns
 
 CHARUCO, CHESSBOARD = "charuco", "chessboard"
 

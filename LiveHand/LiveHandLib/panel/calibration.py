@@ -4,12 +4,12 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import tracking
-from .board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, savePdf
-from .calibration import VIEWS_WANTED, Calibration, Progress
-from .intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
-from .messages import sentence
+from ..calibration.board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM, Board, savePdf
+from ..calibration.boardviews import VIEWS_WANTED, Calibration, Progress
+from ..calibration.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
+from ..detection import detector
 from .pixmap import pixmap
+from .sentences import sentence
 
 
 class CalibrationPanel:
@@ -121,7 +121,7 @@ class CalibrationPanel:
         )
         if path:
             try:
-                tracking.importPackages("opencv-python")
+                detector.importPackages("opencv-python")
                 savePdf(board, paper, path)
             except Exception as error:
                 self._tell(error)

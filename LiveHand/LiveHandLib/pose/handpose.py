@@ -11,7 +11,7 @@ load its code: so few kinds of steps, each used often, are faster than the fewes
 
 import numpy as np
 
-from .errors import LiveHandError
+from ..errors import LiveHandError
 
 DEFAULT_PALM_WIDTH_MM = 62.0
 """From the index finger's to the little finger's knuckle in an adult hand, mm, when it has not been measured.

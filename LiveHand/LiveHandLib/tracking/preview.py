@@ -1,13 +1,13 @@
 """What the camera sees, small and with the hands drawn over it. Knows OpenCV and numpy, nothing of Qt or MRML.
 
-Importing OpenCV is left to :func:`tracking.importPackages`, which the worker calls first.
+Importing OpenCV is left to :func:`detector.importPackages`, which the worker calls first.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from .tracking import BONES, Hand
+from ..detection.detector import BONES, Hand
 
 PANEL_SIZE = (320, 240)
 SLICE_SIZE = (640, 480)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import LiveHandError
+from ..errors import LiveHandError
 
 MESH_FILE_NAME = "HandMesh.npz"
 
@@ -21,7 +21,7 @@ _ELSEWHERE = [
 """The landmarks that MediaPipe lays elsewhere than the mesh its joints: landmark, from there towards, how far of it.
 
 The wrist lies nearer to the fingers, MCPs farther along them, DIPs and the thumb's IP less far. With these fractions
-the distances between the landmarks of the mesh are those that MediaPipe's have in ``pose.py``, most within 5 %.
+the distances between the landmarks of the mesh are those MediaPipe's have in ``handpose.py``, most within 5 %.
 """
 
 _PALM_GIVES_MM = 3.0

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from . import installed
-from .errors import LiveHandError
-from .turns import Turns
+from .. import installed
+from ..errors import LiveHandError
+from ..threads.schedule import Turns
 
 LANDMARK_NAMES = (
     "WRIST",

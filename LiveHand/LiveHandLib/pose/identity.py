@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tracking import HANDEDNESSES, Hand
+from ..detection.detector import HANDEDNESSES, Hand
 
 LOSS_MS = 500
 """A hand that is back within this time, ms, is still the same one."""

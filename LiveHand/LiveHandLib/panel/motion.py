@@ -6,10 +6,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import worker
-from .angles import MEASURES
-from .errors import LiveHandError
-from .messages import sentence
+from ..errors import LiveHandError
+from ..motion.angles import MEASURES
+from ..tracking import worker
+from .sentences import sentence
 
 
 class MotionPanel:

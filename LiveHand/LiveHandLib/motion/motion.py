@@ -5,8 +5,9 @@ from pathlib import Path
 
 import slicer
 
-from . import angles, recording, tracking
-from .errors import LiveHandError
+from ..detection import detector
+from ..errors import LiveHandError
+from . import angles, recording
 
 
 class Motion:
@@ -117,7 +118,7 @@ class Motion:
 
     def _measureAngles(self, frame) -> None:
         seconds = self._clock.at(frame)
-        for side in tracking.HANDEDNESSES:
+        for side in detector.HANDEDNESSES:
             hand, table = frame.hands.get(side), self._tables.get(side)
             if hand and not (table and table.node.GetScene()):
                 table = self._tables[side] = self._newTable(side)

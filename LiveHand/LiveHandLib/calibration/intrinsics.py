@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import LiveHandError
+from ..errors import LiveHandError
 
 SIDES_PX = range(16, 16385)
 """Widths and heights of pictures that a camera may have, px."""

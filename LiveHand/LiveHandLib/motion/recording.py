@@ -18,8 +18,10 @@ import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from . import angles, scene, tracking
-from .errors import LiveHandError
+from ..detection import detector
+from ..errors import LiveHandError
+from ..scene import handnodes
+from . import angles
 
 Steps = Generator[float, None, object]
 """Does a little work at each step and yields how much of all is done, 0 to 1; returns the result."""
@@ -102,7 +104,7 @@ def makeNodes(recording: Recording) -> Steps:
         recording's own, so the live hands go on beside it. A table for each hand has the joint angles.
     """
     frames = recording.frames
-    sides = [side for side in tracking.HANDEDNESSES if any(side in frame.hands for frame in frames)]
+    sides = [side for side in detector.HANDEDNESSES if any(side in frame.hands for frame in frames)]
     name = _freeName("LiveHand Recording")
     transform, transforms = slicer.vtkMRMLLinearTransformNode(), _newSequence(f"{name} Camera to RAS", _CAMERA)
     transform.SetName(transforms.GetName())
@@ -110,7 +112,7 @@ def makeNodes(recording: Recording) -> Steps:
     for side in sides:
         landmarks, poses = slicer.vtkMRMLMarkupsFiducialNode(), _newSequence(f"{name} {side} Landmarks", side)
         landmarks.SetName(poses.GetName())
-        scene.fillLandmarks(landmarks)
+        handnodes.fillLandmarks(landmarks)
         hands[side] = landmarks, poses
     points = vtk.vtkPoints()
     for number, frame in enumerate(frames):
@@ -140,7 +142,7 @@ def makeNodes(recording: Recording) -> Steps:
         transformProxy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", transforms.GetName())
         _browse(browser, transforms, transformProxy)
         for side, (_landmarks, poses) in hands.items():
-            proxy = scene.newLandmarks(poses.GetName(), side)
+            proxy = handnodes.newLandmarks(poses.GetName(), side)
             proxy.SetAndObserveTransformNodeID(transformProxy.GetID())
             _browse(browser, poses, proxy)
             # Where the hand was not seen, there are no points.
@@ -211,7 +213,7 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
                         ras = _positions(landmarks, transforms.GetNthDataNode(item))
                         file.writelines(
                             f"{index},{side},{name},{r:.4f},{a:.4f},{s:.4f}\n"
-                            for name, (r, a, s) in zip(tracking.LANDMARK_NAMES, ras.tolist(), strict=True)
+                            for name, (r, a, s) in zip(detector.LANDMARK_NAMES, ras.tolist(), strict=True)
                         )
         os.replace(part, path)
     except OSError as error:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import LiveHandError
+from ..threads.schedule import Turns
 from .board import Board, BoardFinder
-from .errors import LiveHandError
 from .intrinsics import Intrinsics
-from .turns import Turns
 
 VIEWS_WANTED = 12
 """How many views are taken at least before a calibration comes to its end by itself."""
@@ -99,7 +99,7 @@ class View:
 class ViewCollector:
     """Looks at a stream of pictures for views of a board that add something to a calibration.
 
-    To be used in one thread, after :func:`tracking.importPackages`.
+    To be used in one thread, after :func:`detector.importPackages`.
 
     :param board: the board that is held before the camera.
     :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.

@@ -9,8 +9,8 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from . import tracking
-from .geometry import CAMERA_TO_RAS
+from ..detection import detector
+from ..pose.coordinates import CAMERA_TO_RAS
 from .surface import HandSurface
 
 JOINT_RADIUS_MM = 4.5
@@ -116,8 +116,8 @@ class Skeleton(MovedPolyData):
             ]
         )
 
-        joints = len(tracking.LANDMARK_NAMES)
-        self._bones = np.array(tracking.BONES)
+        joints = len(detector.LANDMARK_NAMES)
+        self._bones = np.array(detector.BONES)
         self._spherePoints = spherePoints.astype(np.float32)
         jointsEnd = joints * len(spherePoints)
         points = np.zeros((jointsEnd + len(self._bones) * 2 * self.SIDES, 3), np.float32)
@@ -256,7 +256,7 @@ class HandNodes:
         if kind != "Landmarks":
             node.SetAndObservePolyData(self._models[kind].polyData)
         else:
-            if node.GetNumberOfControlPoints() != len(tracking.LANDMARK_NAMES):
+            if node.GetNumberOfControlPoints() != len(detector.LANDMARK_NAMES):
                 fillLandmarks(node)
             # Slicer works out a curve through the points of a list as well, which nobody sees, anew for every picture.
             # It took half of the time in which the points are moved.
@@ -325,7 +325,7 @@ class PointerNodes:
     def update(self, matrix: np.ndarray | None) -> None:
         """Move the pointer, or hide it.
 
-        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`geometry.pointer`; None when it
+        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`coordinates.pointer`; None when it
             is not seen.
         """
         name = f"{self._side.lower()}Pointer"
@@ -369,7 +369,7 @@ def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
     node.SetLocked(False)
     node.SetFixedNumberOfControlPoints(False)
     node.RemoveAllControlPoints()
-    for name in tracking.LANDMARK_NAMES:
+    for name in detector.LANDMARK_NAMES:
         number = node.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
         # They follow the hand, not the mouse; and to points that can be dragged Slicer fits a plane at every move.
         node.SetNthControlPointLocked(number, True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import LiveHandError
 from . import container
-from .errors import LiveHandError
 
 USUAL_RATE = 30.0
 """Frames a second of a file that has neither times nor a rate."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .tracking import Hand
+from ..detection.detector import Hand
 
 DARK_LUMINANCE = 55
 """Mean luminance, 0 to 255, below which a picture counts as dark. Webcams expose for a mean of about 118; at less than

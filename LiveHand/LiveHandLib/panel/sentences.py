@@ -2,7 +2,7 @@
 
 from slicer.i18n import tr as _
 
-from .errors import LiveHandError
+from ..errors import LiveHandError
 
 
 def sentence(error: LiveHandError) -> str:

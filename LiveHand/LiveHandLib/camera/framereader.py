@@ -1,6 +1,6 @@
 """Reads pictures from a camera, a video file or a still picture. Knows OpenCV and numpy, nothing of Qt or MRML.
 
-Importing OpenCV is left to :func:`tracking.importPackages`, which the worker calls first.
+Importing OpenCV is left to :func:`detector.importPackages`, which the worker calls first.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..calibration.intrinsics import SIDES_PX
+from ..errors import LiveHandError
+from ..threads.schedule import Turns
 from . import clip, devicequery, devices
 from .devices import Camera
-from .errors import LiveHandError
-from .intrinsics import SIDES_PX
-from .turns import Turns
 
 OPENING_TIME_S = 150.0
 """How long opening a camera may take. Some webcams on Windows need minutes (opencv issue 17687)."""

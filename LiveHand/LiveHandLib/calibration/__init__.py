@@ -1,0 +1,1 @@
+"""The camera model, and finding it with a board."""

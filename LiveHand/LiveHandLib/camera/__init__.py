@@ -1,0 +1,1 @@
+"""Cameras and files: which there are, and their frames."""

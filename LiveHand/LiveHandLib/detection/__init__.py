@@ -1,0 +1,1 @@
+"""Finding hands in images with MediaPipe."""

@@ -1,0 +1,1 @@
+"""Joint angles and recordings."""

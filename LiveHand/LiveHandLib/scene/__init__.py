@@ -1,0 +1,1 @@
+"""The nodes in the MRML scene."""

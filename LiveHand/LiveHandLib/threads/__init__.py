@@ -1,0 +1,1 @@
+"""Threads under Slicer: who has the GIL, and when it is lent."""
