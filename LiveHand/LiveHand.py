@@ -466,7 +466,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         names = {"Left": _("left hand"), "Right": _("right hand")}
         hands = self.logic.frame.hands if self.logic.frame else {}
         seen = ", ".join(
-            f"{names[side]} ({hand.score:.0%}, ±{np.median(hand.deviationsMm):.0f} mm)"
+            f"{names[side]} ({hand.score:.0%}, ±{np.median(hand.landmarkStdMm):.0f} mm)"
             for side, hand in sorted(hands.items())
         )
         self.showMessage(

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "LiveHand"))
 
 from LiveHandLib.calibration.intrinsics import Intrinsics  # noqa: E402
 from LiveHandLib.detection import detector  # noqa: E402
-from LiveHandLib.pose.estimator import HandPlacer, Measures  # noqa: E402
+from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters  # noqa: E402
 from LiveHandLib.pose.handpose import DEFAULT_PALM_WIDTH_MM  # noqa: E402
 from LiveHandLib.pose.smoothing import DEFAULT_DELAY_MS  # noqa: E402
 
@@ -163,8 +163,8 @@ def rendered(side: str, name: str, pictures: int = 90) -> Sequence:
 def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_MS) -> Track:
     """Track a sequence by all methods."""
     result = Track()
-    placer = HandPlacer(Measures(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
-    with detector.HandTracker(model) as tracker:
+    placer = HandPoseEstimator(PoseParameters(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
+    with detector.HandDetector(model) as tracker:
         for number, timestampMs, image, truth in sequence.frames:
             hands = tracker.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), timestampMs)
             start = time.perf_counter()
@@ -178,7 +178,7 @@ def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_M
             hand = next(iter(placed.values()))
             result.frames.append(number)
             result.truth.append(truth)
-            result.deviations.append(hand.deviationsMm)
+            result.deviations.append(hand.landmarkStdMm)
             result.points["livehand"].append(hand.cameraMm)
             result.ms["livehand"].append(elapsed)
             for method, place in (("sqpnp", _sqpnp), ("shape", _shape)):

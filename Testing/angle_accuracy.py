@@ -68,7 +68,7 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
         hand = RiggedHand.load(meshes / f"{side.lower()}.glb")
         for view in views:
             before, time = np.zeros((5, 4)), 0
-            with detector.HandTracker(model) as tracker:
+            with detector.HandDetector(model) as tracker:
                 for pose in poses:
                     bends = np.array([pose.get(finger, (0, 0, 0, 0)) for finger in FINGERS], float)
                     for progress in (0.33, 0.67, 1, 1):  # in steps, for MediaPipe follows the hand

@@ -1,4 +1,4 @@
-"""Measures LiveHand beside the other ways of getting a hand into Slicer, in one run, on the same clip.
+"""PoseParameters LiveHand beside the other ways of getting a hand into Slicer, in one run, on the same clip.
 
 Every measurement is a process of its own; the rows take turns, several times over. Figures are compared within a turn
 only, as ratios, because a computer is not equally fast at all times.
@@ -112,7 +112,7 @@ def detections(clip: str, pace: float | None, hands: int = 1):
     options = vision.HandLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(MODEL)), running_mode=vision.RunningMode.VIDEO, num_hands=hands
     )
-    placer = estimator.HandPlacer(estimator.Measures())
+    placer = estimator.HandPoseEstimator(estimator.PoseParameters())
     with vision.HandLandmarker.create_from_options(options) as landmarker:
         for image, number, timestamp, available in frames(clip, pace):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
@@ -392,7 +392,7 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
         for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onArrived")):
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
-        logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.availableAt))
+        logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.captureTime))
         parameterNode = logic.getParameterNode()
         if clip.isdigit():
             logic.setSource(int(clip))

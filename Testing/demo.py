@@ -89,7 +89,7 @@ class Recorder:
         import slicer
 
         now = time.perf_counter()
-        self.latenciesMs.append(1000 * (now - frame.availableAt))
+        self.latenciesMs.append(1000 * (now - frame.captureTime))
         self.times.append(now)
         self.frames.append(frame)
         for side in frame.hands:

@@ -120,7 +120,7 @@ class Soak:
         self._app.spin(isOver, timeout=seconds + 60.0, interval=0.1)
 
     def _onTracked(self, frame) -> None:
-        self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
+        self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     def _sample(self) -> None:
         """Note how much there is of everything."""

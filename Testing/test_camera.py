@@ -62,7 +62,7 @@ def test_clip_at_its_own_pace_drops_what_nobody_takes(writeClip):
     assert len(numbers) + reader.framesDropped == 40
     # What is taken is the newest: its picture is the one of its number, and its number that of its time.
     assert np.allclose([frame.image.mean() for frame in frames], 2 * np.array(numbers), atol=3)
-    due = [frame.availableAt - frames[0].availableAt for frame in frames]
+    due = [frame.captureTime - frames[0].captureTime for frame in frames]
     assert np.allclose(np.diff(due[1:]), np.diff(numbers[1:]) / 100.0, atol=1e-6)
 
 

@@ -85,7 +85,7 @@ def test_the_pace_is_that_of_the_times(tmp_path, put):
     while len(frames) == 1 or frames[-1].number < 19:
         frames.append(reader.next(5))
     reader.close()
-    due = np.array([frame.availableAt for frame in frames[1:]])
+    due = np.array([frame.captureTime for frame in frames[1:]])
     assert np.allclose(due - due[0], [times[frame.number] - times[frames[1].number] for frame in frames[1:]], atol=1e-3)
 
 

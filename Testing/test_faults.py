@@ -738,10 +738,10 @@ def raising(*_arguments, **_keywords):
 STEPS = {
     "importing": "detection.detector.importPackages",
     "reading the model": "detection.detector.loadModel",
-    "making MediaPipe's tracker": "detection.detector.HandTracker.__init__",
-    "detecting": "detection.detector.HandTracker.detect",
-    "closing the tracker": "detection.detector.HandTracker.close",
-    "placing the hand": "pose.estimator.HandPlacer.place",
+    "making MediaPipe's tracker": "detection.detector.HandDetector.__init__",
+    "detecting": "detection.detector.HandDetector.detect",
+    "closing the tracker": "detection.detector.HandDetector.close",
+    "placing the hand": "pose.estimator.HandPoseEstimator.place",
     "drawing the preview": "tracking.preview.mirrored",
     "finding a hint": "tracking.hints.hint",
     "making the reader": "camera.framereader.FrameReader.__init__",
@@ -827,8 +827,8 @@ def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):
 def test_clock_that_jumps_back(app, widget, tracked, monkeypatch):
     frame = framereader.FrameReader._frame
 
-    def jumping(self, image, number, timestampMs, availableAt):
-        return frame(self, image, number, timestampMs - 10_000 * (number % 5 == 4), availableAt)
+    def jumping(self, image, number, timestampMs, captureTime):
+        return frame(self, image, number, timestampMs - 10_000 * (number % 5 == 4), captureTime)
 
     monkeypatch.setattr(framereader.FrameReader, "_frame", jumping)
     goLive(app, widget)

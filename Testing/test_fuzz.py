@@ -424,7 +424,7 @@ def tracker(model):
     """The tracker, with a landmarker that can be told what to find."""
     from LiveHandLib.detection import detector
 
-    with detector.HandTracker(model) as tracker:
+    with detector.HandDetector(model) as tracker:
         tracker._landmarker.close()
         tracker._landmarker, tracker._library = Landmarker(), None
         yield tracker
@@ -445,7 +445,7 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
     import slicer
 
     from LiveHandLib.detection import detector
-    from LiveHandLib.pose.estimator import HandPlacer, Measures
+    from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
     from LiveHandLib.scene.handnodes import Display
     from LiveHandLib.tracking.worker import TrackedFrame
 
@@ -459,7 +459,7 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
         pictures, sizes, st.sampled_from(calibrations()), st.floats(30.0, 110.0), st.sampled_from([0.0, 50.0, 500.0])
     )
     def check(pictures, size, calibrations, palmWidthMm, smoothingMs) -> None:
-        placer = HandPlacer(Measures(palmWidthMm, smoothingMs, calibrations))
+        placer = HandPoseEstimator(PoseParameters(palmWidthMm, smoothingMs, calibrations))
         image = np.zeros((size[1], size[0], 3), np.uint8)
         timeMs = 0
         for number, (found, step) in enumerate(pictures):
@@ -471,8 +471,8 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
             assert {id(hand.imagePx) for hand in hands.values()} <= {id(hand.imagePx) for hand in detected[:2]}
             for hand in hands.values():
                 assert hand.cameraMm.shape == (21, 3) and np.isfinite(hand.cameraMm).all()
-                assert hand.deviationsMm.shape == (21,) and np.isfinite(hand.deviationsMm).all()
-                assert (hand.deviationsMm > 0).all()
+                assert hand.landmarkStdMm.shape == (21,) and np.isfinite(hand.landmarkStdMm).all()
+                assert (hand.landmarkStdMm > 0).all()
             logic.showFrame(TrackedFrame(number, timeMs, time.perf_counter(), size, hands))
             logic.motion.endLive()  # writes the joint angles
             nodes = nodesOfLiveHand()
@@ -603,7 +603,7 @@ def test_any_hands_through_all_that_is_computed(part):
     from LiveHandLib.detection import detector
     from LiveHandLib.motion.joints import jointAngles, pinchDistance
     from LiveHandLib.pose.coordinates import pointer
-    from LiveHandLib.pose.estimator import HandPlacer, Measures
+    from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
     from LiveHandLib.scene.surface import MESH_FILE_NAME, HandSurface
     from LiveHandLib.tracking import preview
     from LiveHandLib.tracking.hints import hint
@@ -634,7 +634,7 @@ def test_any_hands_through_all_that_is_computed(part):
         st.sampled_from([0.0, 50.0, 500.0]),
     )
     def check(hands, stream, size, calibrations, smoothingMs) -> None:
-        placer, timeMs = HandPlacer(Measures(62.0, smoothingMs, calibrations)), 0.0
+        placer, timeMs = HandPoseEstimator(PoseParameters(62.0, smoothingMs, calibrations)), 0.0
         image = np.full((size[1], size[0], 3), 128, np.uint8)
         for numbers, pause in stream:
             timeMs += pause

@@ -41,7 +41,7 @@ class Stream:
         return self.sides
 
     def new(self) -> set[str]:
-        return {side for side in self.sides if self.identity.isNew(side)}
+        return {side for side in self.sides if self.identity.isNewTrack(side)}
 
 
 def test_hands_that_appear_are_named_by_their_labels_and_new_once():
@@ -279,7 +279,7 @@ def rendered(shared, frontSide: str, pictures: int):
 @pytest.mark.parametrize("frontSide", ["Right", "Left"])
 def test_crossing_as_mediapipe_sees_it(shared, model, frontSide):
     pictures = []
-    with detector.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as tracker:
         for number, (image, truth) in enumerate(rendered(shared, frontSide, pictures=36)):
             hands = tracker.detect(image, number * STEP_MS)
             nearest = [min(truth, key=lambda side: np.abs(hand.imagePx - truth[side]).mean()) for hand in hands]
@@ -298,7 +298,7 @@ def test_the_hand_of_the_sample_clip_is_one(model):
     import cv2
 
     capture, identity = cv2.VideoCapture(str(SAMPLE_CLIP)), HandIdentity()
-    with detector.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as tracker:
         for number in range(100):
             hands = tracker.detect(capture.read()[1][:, :, ::-1], number * STEP_MS)
             assert identity.assign(hands, number * STEP_MS).keys() <= {"Right"}, number
@@ -309,7 +309,7 @@ def test_both_hands_of_a_photograph(shared, model):
     import cv2
 
     image = cv2.cvtColor(cv2.imread(str(shared / "photos" / "two_hands_1.jpg")), cv2.COLOR_BGR2RGB)
-    with detector.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as tracker:
         sides = HandIdentity().assign(tracker.detect(image, 0), 0)
     assert sides.keys() == {"Left", "Right"}
     # She faces the camera, her arms are not crossed.

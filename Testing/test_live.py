@@ -66,7 +66,7 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
 
         def work():
             while not stop.is_set():
-                with gil.lender().turns.away("sleep"):
+                with gil.lender().turns.blockingCall("sleep"):
                     time.sleep(0.001)
                 done.append(threading.get_ident())
 
@@ -85,13 +85,13 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
     assert lent > 2 * rounds()
 
 
-@pytest.mark.parametrize("byTheClock", [False, True])
-def test_habit_that_has_become_late_finds_back(byTheClock):
+@pytest.mark.parametrize("periodic", [False, True])
+def test_habit_that_has_become_late_finds_back(periodic):
     """Calls end every 33 ms, 5 ms after they began, and are looked for by a timer; all in simulated time."""
     from LiveHandLib.threads import schedule
 
     random = np.random.default_rng(0)
-    habit, late = schedule._Habit(byTheClock), []
+    habit, late = schedule._ReturnTimeEstimator(periodic), []
     for call in range(400):
         begin = 0.033 * call + random.normal(0.0, 0.0002)
         end = 0.033 * call + 0.005
@@ -134,13 +134,13 @@ def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_look(monkeypatc
     from LiveHandLib.threads import schedule
 
     noted, isOver = [], threading.Event()
-    monkeypatch.setattr(schedule._Habit, "note", lambda self, *times: noted.append(times))
+    monkeypatch.setattr(schedule._ReturnTimeEstimator, "note", lambda self, *times: noted.append(times))
     book = schedule.Turns()
-    with book.away("call", isOver=isOver.is_set):
+    with book.blockingCall("call", isOver=isOver.is_set):
         looked = time.perf_counter()
-        book.noteLook(looked)
+        book.recordPoll(looked)
         isOver.set()
-        book.noteLook(time.perf_counter())  # it does not tell since when
+        book.recordPoll(time.perf_counter())  # it does not tell since when
     ((begin, now, hiddenS),) = noted
     assert begin < looked and now - hiddenS == pytest.approx(looked, abs=1e-9)
 
@@ -276,9 +276,9 @@ def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, trac
 
     made, closed = [], []
     for name, calls in (("__init__", made), ("close", closed)):
-        original = getattr(detector.HandTracker, name)
+        original = getattr(detector.HandDetector, name)
         monkeypatch.setattr(
-            detector.HandTracker, name, lambda self, *a, o=original, c=calls: (c.append(self), o(self, *a))[1]
+            detector.HandDetector, name, lambda self, *a, o=original, c=calls: (c.append(self), o(self, *a))[1]
         )
     logic = LiveHandLogic()
     try:
@@ -463,7 +463,7 @@ def test_newer_mediapipe_is_used_only_after_the_user_agreed(app, widget, monkeyp
 
     from LiveHandLib import packages
 
-    monkeypatch.setattr(packages, "unquietMediapipe", lambda: "1.2.2")
+    monkeypatch.setattr(packages, "mediapipeWithTelemetry", lambda: "1.2.2")
     slicer.app.userSettings().remove("LiveHand/AgreedMediaPipe")
     questions = []
 

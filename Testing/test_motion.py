@@ -17,8 +17,8 @@ from helpers import ROOT, SAMPLE_CLIP, goLive, nodesOfLiveHand, play, settled
 pytestmark = pytest.mark.usefixtures("model")
 
 
-def frameAt(timestampMs: float, availableAt: float = 0.0, hands=None) -> SimpleNamespace:
-    return SimpleNamespace(timestampMs=timestampMs, availableAt=availableAt, hands=hands or {})
+def frameAt(timestampMs: float, captureTime: float = 0.0, hands=None) -> SimpleNamespace:
+    return SimpleNamespace(timestampMs=timestampMs, captureTime=captureTime, hands=hands or {})
 
 
 def madeUpHand(seed: int) -> SimpleNamespace:

@@ -127,7 +127,7 @@ class Environment:
             print(packages.missing(FILE), told(packages.obstacle, FILE))
             detector.importPackages()
             import cv2, numpy
-            tracker = detector.HandTracker(detector.loadModel({model!r}))
+            tracker = detector.HandDetector(detector.loadModel({model!r}))
             capture = cv2.VideoCapture({clip!r})
             print(numpy.__version__, len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
         """.format(model=str(ROOT / "Resources/hand_landmarker.task"), clip=str(ROOT / "Resources/SampleHand.mp4"))
@@ -580,7 +580,7 @@ def test_mediapipe_that_reports_to_google_is_recognised(complete, version, unqui
             complete.site / f"mediapipe-{version}.dist-info" / "METADATA",
             f"Metadata-Version: 2.1\nName: mediapipe\nVersion: {version}\nRequires-Dist: opencv-contrib-python\n",
         )
-    assert complete.script("print(packages.unquietMediapipe())") == unquiet
+    assert complete.script("print(packages.mediapipeWithTelemetry())") == unquiet
     assert complete.missing() == "", "another extension's newer one is left alone"
 
 

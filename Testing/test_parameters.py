@@ -146,7 +146,7 @@ def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_
     assert not parameterNode.rightSurface.GetDisplayNode().GetVisibility()
 
     parameterNode.smoothingMs = 200.0
-    assert logic.worker._job.placer.measures.smoothingMs == 200.0
+    assert logic.worker._job.placer.poseParameters.smoothingMs == 200.0
 
     parameterNode.showInSliceView = True
     assert app.spin(lambda: named("LiveHand Camera"), timeout=20)
@@ -204,7 +204,7 @@ def test_panel_that_was_left_shows_what_was_changed_meanwhile(app, clip, widget)
     app.showModule("LiveHand")
     assert widget.ui.palmWidthSpinBox.value == 71.0
     widget.ui.palmWidthSpinBox.value = 72.0
-    assert widget.logic.worker._job.placer.measures.palmWidthMm == 72.0
+    assert widget.logic.worker._job.placer.poseParameters.palmWidthMm == 72.0
 
 
 def test_changes_of_one_batch_are_followed_once(app, clip, alone):
@@ -223,16 +223,16 @@ def test_changes_of_one_batch_are_followed_once(app, clip, alone):
     frames.next()
     assert states.count("starting") <= 1 and states.count("live") == 1
     settings = alone.worker._job.settings
-    assert settings.mirrored and settings.numberOfHands == 2 and settings.measures.palmWidthMm == 75.0
+    assert settings.mirrored and settings.numberOfHands == 2 and settings.poseParameters.palmWidthMm == 75.0
 
 
 def test_what_the_logic_sets_itself_neither_restarts_nor_resets_anything(app, widget, monkeypatch):
     """Making its nodes modifies the parameter node as well."""
-    from LiveHandLib.pose.estimator import HandPlacer
+    from LiveHandLib.pose.estimator import HandPoseEstimator
     from LiveHandLib.scene.handnodes import Display
 
-    uses, use = [], HandPlacer.use
-    monkeypatch.setattr(HandPlacer, "use", lambda self, measures: (uses.append(1), use(self, measures))[1])
+    uses, use = [], HandPoseEstimator.use
+    monkeypatch.setattr(HandPoseEstimator, "use", lambda self, measures: (uses.append(1), use(self, measures))[1])
     widget.logic.getParameterNode().display = Display.BOTH
     widget.logic.getParameterNode().pointer = True
     widget.logic.getParameterNode().measureAngles = True
@@ -293,8 +293,8 @@ def test_two_logics_in_one_scene_share_what_is_chosen(app, clip, widget, alone, 
     assert widget.ui.palmWidthSpinBox.value == 70.0
     for logic, some in zip(logics, frames, strict=True):
         some.next()
-        measures = logic.worker._job.placer.measures
-        assert (measures.palmWidthMm, measures.smoothingMs) == (70.0, 120.0)
+        poseParameters = logic.worker._job.placer.poseParameters
+        assert (poseParameters.palmWidthMm, poseParameters.smoothingMs) == (70.0, 120.0)
     assert states == []
     widget.logic.setSource(twoHands)
     for some in frames:
@@ -319,7 +319,7 @@ def test_parameter_node_that_is_gone_is_replaced(app, clip, widget):
     frames = start(app, widget.logic, clip)
     widget.logic.getParameterNode().palmWidthMm = 71.0
     frames.next()
-    assert widget.logic.worker._job.placer.measures.palmWidthMm == 71.0
+    assert widget.logic.worker._job.placer.poseParameters.palmWidthMm == 71.0
 
 
 # Scenes
@@ -414,7 +414,7 @@ def test_loaded_scenes_nodes_are_used(app, clip, savedScene, panelOr, isLive, is
     if isLive and not isClosedBefore:
         assert app.spin(lambda: logic.worker._job and logic.worker._job.settings.numberOfHands == 2, timeout=20)
         assert app.spin(lambda: logic.worker.state == "live", timeout=20)
-        assert logic.worker._job.placer.measures.palmWidthMm == 77.0
+        assert logic.worker._job.placer.poseParameters.palmWidthMm == 77.0
     assertSavedNodesAreUsed(app, clip, logic, recordingName, tmp_path)
 
 
@@ -520,10 +520,10 @@ def entries(caplog, level: int) -> list[str]:
 @pytest.mark.parametrize(
     "step, function",
     [
-        ("detection.detector.HandTracker.detect", "_track"),  # in the worker's thread
+        ("detection.detector.HandDetector.detect", "_track"),  # in the worker's thread
         ("camera.framereader.toRgb", "_fileFrames"),  # in the reader's
         ("scene.handnodes.HandNodes.update", "_showHands"),  # in a slot
-        ("pose.estimator.HandPlacer.place", "_onLooked"),
+        ("pose.estimator.HandPoseEstimator.place", "_onFrameProcessed"),
         ("motion.motion.Motion.add", "showFrame"),
     ],
 )
@@ -620,7 +620,7 @@ def test_failure_that_is_kept_keeps_no_image(app, alone, monkeypatch, isForeseen
             raise
 
     monkeypatch.setattr(framereader, "toRgb", noted)
-    monkeypatch.setattr(detector.HandTracker, "detect", fail)
+    monkeypatch.setattr(detector.HandDetector, "detect", fail)
     alone.worker.failed.connect(kept.append)
     gc.collect()
     gc.disable()
@@ -668,7 +668,7 @@ RELOADING = """
             panels=sum(type(one).__name__ == "LiveHandWidget" for one in objects),
             lenders=sum(type(one).__name__ == "GilLender" for one in objects),
             workers=sum(type(one).__name__ in ("TrackingWorker", "CameraFinder") for one in objects),
-            trackers=sum(type(one).__name__ == "HandTracker" for one in objects),
+            trackers=sum(type(one).__name__ == "HandDetector" for one in objects),
             receivers=slicer.app.receivers(qt.SIGNAL("aboutToQuit()")),
             library=sorted(name for name in sys.modules if name.startswith("LiveHandLib")),
         )

@@ -478,7 +478,7 @@ def test_pointer_begins_at_the_fingertip_and_goes_with_the_hand(app, logic, widg
 
 def test_uncertainty_grows_while_the_hand_is_hidden(app, logic):
     play(app, logic, SAMPLE_CLIP)
-    first = logic.deviationsMm("Right")
+    first = logic.landmarkStdMm("Right")
     app.spin(timeout=0.2)
-    assert (logic.deviationsMm("Right") > first).all()
-    assert logic.deviationsMm("Left") is None
+    assert (logic.landmarkStdMm("Right") > first).all()
+    assert logic.landmarkStdMm("Left") is None

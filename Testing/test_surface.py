@@ -222,7 +222,7 @@ from LiveHandLib.detection import detector
 from LiveHandLib.pose import estimator
 from LiveHandLib.scene import surface
 skin = surface.HandSurface(sys.argv[1])
-placer = estimator.HandPlacer(estimator.Measures())
+placer = estimator.HandPoseEstimator(estimator.PoseParameters())
 points = np.random.default_rng(0).uniform(100, 400, (21, 3))
 
 def othersS():

@@ -34,7 +34,7 @@ def rgb(path) -> np.ndarray:
 def test_hands_in_photographs(shared, model, photo, sides):
     """The sides were read off the pictures by eye: none of them is mirrored."""
     image = rgb(shared / "photos" / photo)
-    with detector.HandTracker(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as tracker:
         hands = tracker.detect(image, 0)
     assert sorted(hand.handedness for hand in hands) == sides
     for hand in hands:
@@ -53,7 +53,7 @@ def test_results_are_the_same_read_either_way(shared, model, monkeypatch):
     found = []
     for versions in (detector.KNOWN_VERSIONS, ()):
         monkeypatch.setattr(detector, "KNOWN_VERSIONS", versions)
-        with detector.HandTracker(model, numberOfHands=2) as tracker:
+        with detector.HandDetector(model, numberOfHands=2) as tracker:
             found.append([tracker.detect(image, time) for time in (0, 33)])
     for direct, public in zip(*found, strict=True):
         assert len(direct) == len(public) == 2
@@ -73,14 +73,14 @@ def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, pho
 
     class Watched(Turns):
         @contextlib.contextmanager
-        def away(self, kind, byTheClock=False, isOver=None):
+        def blockingCall(self, kind, periodic=False, isOver=None):
             noted = threading.Event()
             seen.append(isOver())
             threading.Thread(target=waitUntil, args=(isOver, noted), daemon=True).start()
             yield
             seen.append(noted.wait(20))
 
-    with detector.HandTracker(model, 2, Watched()) as tracker:
+    with detector.HandDetector(model, 2, Watched()) as tracker:
         for moment in (0, 33):
             assert len(tracker.detect(image, moment)) == count
     assert seen == [False, True] * 2
@@ -97,14 +97,14 @@ def test_landmark_names_and_bones_are_mediapipes(model):
 
 def test_time_that_jumps_back_does_no_harm(shared, model):
     image = rgb(shared / "photos" / "one_hand_2.jpg")
-    with detector.HandTracker(model) as tracker:
+    with detector.HandDetector(model) as tracker:
         assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("versions", [detector.KNOWN_VERSIONS, ()], ids=["library", "public"])
 def test_what_mediapipe_refuses_is_raised_either_way(model, monkeypatch, versions):
     monkeypatch.setattr(detector, "KNOWN_VERSIONS", versions)
-    with detector.HandTracker(model) as tracker:
+    with detector.HandDetector(model) as tracker:
         with pytest.raises(ValueError, match=r"[Ss]ize"):
             tracker.detect(np.zeros((48, 64, 1), np.uint8), 0)
         assert tracker.detect(np.zeros((48, 64, 3), np.uint8), 1) == [], "and goes on"
@@ -113,7 +113,7 @@ def test_what_mediapipe_refuses_is_raised_either_way(model, monkeypatch, version
 def test_another_stream_begins_as_with_another_tracker(shared, model):
     image = rgb(shared / "photos" / "one_hand_2.jpg")
     shifted = np.roll(image, image.shape[1] // 8, axis=1)
-    with detector.HandTracker(model) as fresh, detector.HandTracker(model) as tracker:
+    with detector.HandDetector(model) as fresh, detector.HandDetector(model) as tracker:
         expected = [fresh.detect(shifted, time) for time in (0, 33)]
         for _stream in range(2):
             tracker.detect(image, 5000)
@@ -141,7 +141,7 @@ def test_model_is_used_only_as_it_should_be(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04"])
 def test_model_that_is_none(model, content):
     with pytest.raises(LiveHandError) as error:
-        detector.HandTracker(content)
+        detector.HandDetector(content)
     assert error.value.reason == "modelUnusable"
 
 

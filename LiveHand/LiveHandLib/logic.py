@@ -207,7 +207,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._parameterNode = self._parameterNodeTag = None  # first, for it would read what cannot be read
         if node:
             isNew = isNew or not node.GetParameterCount()
-            self._parameterNode = self._readable(node)
+            self._parameterNode = self._validated(node)
             if isNew:
                 self._recallForUser()
             self._noteUserValues()
@@ -225,7 +225,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._pointers.clear()
         self._useNode(None)
 
-    def _readable(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
+    def _validated(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
         """The node's parameters, with their defaults if any of them cannot be read or is out of its range."""
         try:
             # Before a wrapper is made: it checks no ranges, and one that fails half-way cannot be deleted in peace.
@@ -332,11 +332,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._latenciesMs.clear()
         self._hasEnded = False
         if settings.source == "":
-            self._refuse(LiveHandError("noSource"))
+            self._fail(LiveHandError("noSource"))
         elif obstacle := self.packageObstacle():
-            self._refuse(obstacle)
+            self._fail(obstacle)
         elif version := self.unagreedMediapipe():
-            self._refuse(LiveHandError("consentNeeded", version=version))
+            self._fail(LiveHandError("consentNeeded", version=version))
         else:
             if isinstance(settings.source, Camera):
                 slicer.app.userSettings().setValue("LiveHand/camera", settings.source.name)
@@ -351,16 +351,16 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """Go off. Returns at once; the camera is released within half a second."""
         self.worker.stop()
 
-    def followParameterNode(self) -> None:
+    def applyParameters(self) -> None:
         """Track and show what the parameter node asks for now, as far as it is something else than before."""
         self._updatePictures()
         self._rememberForUser()
         if self.worker.state in (worker.STARTING, worker.LIVE):
             settings = self._settingsFromParameterNode(self._settings.board)
-            if settings == dataclasses.replace(self._settings, measures=settings.measures):
-                if settings.measures != self._settings.measures:
+            if settings == dataclasses.replace(self._settings, poseParameters=settings.poseParameters):
+                if settings.poseParameters != self._settings.poseParameters:
                     self._settings = settings
-                    self.worker.measure(settings.measures)
+                    self.worker.setPoseParameters(settings.poseParameters)
             else:
                 self._start(settings.board)
         if self._shownAs != (shownAs := self._displayParameters()):
@@ -371,8 +371,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _onParameterNodeModified(self, caller=None, event=None) -> None:
         # What a scene brings is followed when all of it is there.
         if self.worker and not slicer.mrmlScene.IsImporting():
-            with self._goingOffOnFailure():
-                self.followParameterNode()
+            with self._stopOnError():
+                self.applyParameters()
 
     def setPreview(self, isSeen: bool) -> None:
         """Have ``worker.picture`` tell what the camera sees, or not; what is not told costs nothing.
@@ -444,14 +444,14 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """
         for name in self._calibrationNames():
             self._calibrationFolder.forget(name)
-        self.followParameterNode()
+        self.applyParameters()
 
     def _keepCalibration(self, calibration: Intrinsics) -> None:
         names = self._calibrationNames()
         if not names:
             raise LiveHandError("noSource")
         self._calibrationFolder.save(names[0], calibration)
-        self.followParameterNode()
+        self.applyParameters()
 
     def _onCalibrated(self, result: Calibration) -> None:
         try:
@@ -478,12 +478,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def unagreedMediapipe(self) -> str:
         """The version of a MediaPipe that sends metrics, if the user has not agreed to it; otherwise empty."""
-        version = packages.unquietMediapipe()
+        version = packages.mediapipeWithTelemetry()
         return "" if version == slicer.app.userSettings().value("LiveHand/AgreedMediaPipe", "") else version
 
     def agreeToMediapipe(self) -> None:
         """Remember that the user knows what the installed MediaPipe sends, and agrees."""
-        slicer.app.userSettings().setValue("LiveHand/AgreedMediaPipe", packages.unquietMediapipe())
+        slicer.app.userSettings().setValue("LiveHand/AgreedMediaPipe", packages.mediapipeWithTelemetry())
 
     # Scene
 
@@ -491,21 +491,21 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
         self.frame = frame
         for side, hand in frame.hands.items():
-            self._lastSeen[side] = hand.deviationsMm, frame.availableAt
+            self._lastSeen[side] = hand.landmarkStdMm, frame.captureTime
         if slicer.mrmlScene.IsImporting():
             return  # in an event loop in the midst of it: the scene's own nodes may be still to come
-        with self._goingOffOnFailure():
+        with self._stopOnError():
             self._showHands(frame.hands)
             self.motion.add(frame)
-        self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.availableAt))
+        self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     @contextlib.contextmanager
-    def _goingOffOnFailure(self):
+    def _stopOnError(self):
         """Tells the user what goes wrong in a slot, once; otherwise a console that nobody looks at would be told."""
         try:
             yield
         except Exception as error:
-            self._refuse(LiveHandError.of(error))
+            self._fail(LiveHandError.of(error))
 
     def _showHands(self, hands: dict[str, worker.TrackedHand]) -> None:
         parameterNode = self.getParameterNode()
@@ -553,7 +553,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         matrix = slicer.util.arrayFromTransformMatrix(node) if node else coordinates.CAMERA_TO_RAS["owner"]
         return next((view for view, known in coordinates.CAMERA_TO_RAS.items() if np.allclose(matrix, known)), "")
 
-    def deviationsMm(self, side: str) -> np.ndarray | None:
+    def landmarkStdMm(self, side: str) -> np.ndarray | None:
         """How far a hand's landmarks may be from where they are shown, by now: it grows while the hand is hidden.
 
         :param side: ``"Left"`` or ``"Right"``.
@@ -561,8 +561,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         """
         if side not in self._lastSeen:
             return None
-        deviationsMm, seenAt = self._lastSeen[side]
-        return handpose.deviationsAfter(deviationsMm, 1000.0 * (time.perf_counter() - seenAt))
+        landmarkStdMm, seenAt = self._lastSeen[side]
+        return handpose.deviationsAfter(landmarkStdMm, 1000.0 * (time.perf_counter() - seenAt))
+
+    # Names of the first release, to be removed after the next one.
+    deviationsMm = landmarkStdMm
+    followParameterNode = applyParameters
 
     def _rememberedColor(self, side: str) -> tuple[float, ...] | None:
         color = qt.QColor(str(slicer.app.userSettings().value(f"LiveHand/{side}Color", "")))
@@ -584,7 +588,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _showPicture(self, picture: np.ndarray) -> None:
         if self.worker.pictureSize != preview.SLICE_SIZE:
             return
-        with self._goingOffOnFailure():
+        with self._stopOnError():
             if qt.QApplication.activeModalWidget():
                 # Slicer's dialog for saving puts a screenshot of the views into the scene's file.
                 self._cameraSlice.remove()
@@ -624,12 +628,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             everyFrame=parameterNode.everyFrame,
             mirrored=parameterNode.mirrored,
             board=board,
-            measures=estimator.Measures(
+            poseParameters=estimator.PoseParameters(
                 parameterNode.palmWidthMm, parameterNode.smoothingMs, () if board else self.calibrations()
             ),
         )
 
-    def _refuse(self, error: LiveHandError) -> None:
+    def _fail(self, error: LiveHandError) -> None:
         self.worker.stop()
         self.worker.failed.emit(error)
 
@@ -643,7 +647,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         # The last pose of a file that was played to its end, or of a photograph, is what was asked for. Of a
         # camera that is off it would only look as if it were live.
         if state == worker.OFF and not self._hasEnded:
-            with self._goingOffOnFailure():
+            with self._stopOnError():
                 self._showHands({})
             self._cameraSlice.remove()
         if state == worker.OFF:

@@ -45,7 +45,7 @@ def _distributions(requirement: Requirement) -> tuple[str, ...]:
 
 def _accepts(requirement: Requirement, version: Version) -> bool:
     if requirement.name == "mediapipe" and version > QUIET_MEDIAPIPE:
-        return True  # another extension's; see unquietMediapipe
+        return True  # another extension's; see mediapipeWithTelemetry
     return requirement.specifier.contains(version, prereleases=True)
 
 
@@ -98,7 +98,7 @@ def obstacle(requirementsFile: str | Path) -> LiveHandError | None:
     return None
 
 
-def unquietMediapipe() -> str:
+def mediapipeWithTelemetry() -> str:
     """The version of an installed MediaPipe that may report to Google, or an empty string."""
     mediapipe = installed.of("mediapipe")
     return str(mediapipe.version) if mediapipe and mediapipe.version > QUIET_MEDIAPIPE else ""

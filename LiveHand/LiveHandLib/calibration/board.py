@@ -115,7 +115,7 @@ class BoardFinder:
     A ChArUco board may have either of two layouts. The markers say which; until they do, no corners are found, for in
     the wrong layout some would be taken for their neighbours.
 
-    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
     :ivar layout: which layout the board has, :data:`CURRENT` or :data:`LEGACY`; empty if there is but one or nothing
         has told it yet.
     :ivar isUndecided: whether the newest frame has markers, but too few to tell the layout.
@@ -157,7 +157,7 @@ class BoardFinder:
         window = int(np.clip(spacing * (0.11 if isCharuco else 0.3), 2, 12))
         cornersPx = (cornersPx + 0.5) * np.divide((width, height), size) - 0.5
         stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
-        with self._turns.away("refine"):
+        with self._turns.blockingCall("refine"):
             refined = cv2.cornerSubPix(
                 grey, cornersPx.astype(np.float32).reshape(-1, 1, 2), (window, window), (-1, -1), stop
             )
@@ -167,7 +167,7 @@ class BoardFinder:
         markers = () if self._detector else self._tellLayout(grey)
         if not self._detector:
             return np.zeros(0, int), np.zeros((0, 2))
-        with self._turns.away("interpolate" if markers else "find"):
+        with self._turns.blockingCall("interpolate" if markers else "find"):
             cornersPx, indices, *_markers = self._detector.detectBoard(grey, None, None, *markers)
         if indices is None:
             return np.zeros(0, int), np.zeros((0, 2))
@@ -182,7 +182,7 @@ class BoardFinder:
         """
         import cv2
 
-        with self._turns.away("find"):
+        with self._turns.blockingCall("find"):
             cornersPx, numbers, _rejected = self._markers.detectMarkers(grey)
         self.isUndecided = False
         if numbers is None:
@@ -203,7 +203,7 @@ class BoardFinder:
         import cv2
 
         flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
-        with self._turns.away("find"):
+        with self._turns.blockingCall("find"):
             found, cornersPx = cv2.findChessboardCorners(
                 grey, (self.board.columns - 1, self.board.rows - 1), None, flags
             )

@@ -102,7 +102,7 @@ class ViewCollector:
     To be used in one thread, after :func:`detector.importPackages`.
 
     :param board: the board that is held before the camera.
-    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
     """
 
     def __init__(self, board: Board, turns: Turns | None = None) -> None:
@@ -268,7 +268,7 @@ def calibrate(board: Board, views: list[View], imageSize: tuple[int, int], turns
             raise LiveHandError("calibrationTooFewViews", views=len(views), needed=VIEWS_NEEDED)
         objectPoints = [cornersMm[view.indices] for view in views]
         imagePoints = [view.cornersPx.astype(np.float32) for view in views]
-        with turns.away("calibrate"):
+        with turns.blockingCall("calibrate"):
             rms, matrix, distortion, _rvecs, _tvecs, deviations, _poseDeviations, errorsPx = (
                 cv2.calibrateCameraExtended(objectPoints, imagePoints, imageSize, None, None)
             )

@@ -21,7 +21,7 @@ that where the first one refuses, another camera is opened."""
 _BACKENDS = {"linux": (V4L2, GSTREAMER), "win32": (MSMF, DSHOW), "darwin": (AVFOUNDATION,)}
 
 USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080))
-"""Widths and heights of frames, px, that nearly every webcam has; offered where a camera cannot be asked."""
+"""Widths and heights of frames, px, that nearly every webcam has; patched where a camera cannot be asked."""
 
 DEFAULT_SIZE = (1280, 720)
 RATE = 30.0
@@ -253,7 +253,7 @@ def resolutionOf(size: tuple[int, int] | None) -> str:
 def sizesOf(modes: Iterable[Mode]) -> tuple[tuple[int, int], ...]:
     """The sizes of frames to offer for a camera, width and height in px, the smallest first.
 
-    :param modes: those of the camera; :data:`USUAL_SIZES` are offered if there are none.
+    :param modes: those of the camera; :data:`USUAL_SIZES` are patched if there are none.
     """
     return tuple(sorted({(mode.width, mode.height) for mode in modes})) or USUAL_SIZES
 

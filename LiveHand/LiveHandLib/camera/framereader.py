@@ -53,13 +53,13 @@ class Frame:
     :ivar image: (height, width, 3) uint8, RGB.
     :ivar number: how many pictures the source had before this one, dropped ones included.
     :ivar timestampMs: time in the stream, ms.
-    :ivar availableAt: when the picture could be had, s on ``time.perf_counter``'s clock.
+    :ivar captureTime: when the picture could be had, s on ``time.perf_counter``'s clock.
     """
 
     image: np.ndarray
     number: int
     timestampMs: int
-    availableAt: float
+    captureTime: float
 
 
 def toRgb(image: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class FrameReader(threading.Thread):
         at its own pace and dropping what is not taken in time. Cameras always drop.
     :param mirrored: the source shows what is before it as a mirror does: turn its pictures round. Everything after
         this sees the world as it is, and a right hand is a right hand.
-    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
     """
 
     def __init__(
@@ -220,13 +220,13 @@ class FrameReader(threading.Thread):
         self._turns.wake(what)
         what.put(item)
 
-    def _frame(self, image: np.ndarray, number: int, timestampMs: int, availableAt: float) -> Frame:
+    def _frame(self, image: np.ndarray, number: int, timestampMs: int, captureTime: float) -> Frame:
         image = toRgb(image)
         if self._mirrored:
             import cv2
 
             cv2.flip(image, 1, image)
-        return Frame(image, number, timestampMs, availableAt)
+        return Frame(image, number, timestampMs, captureTime)
 
     def _cameraFrames(self, chosen: Camera) -> Generator[Frame, None, None]:
         devicequery.awaitPermission(self._closing.is_set, self._onAsked, self._pause)
@@ -256,7 +256,7 @@ class FrameReader(threading.Thread):
         self._phase = _PERMISSION
 
     def _pause(self, seconds: float) -> None:
-        with self._turns.away("pause"):
+        with self._turns.blockingCall("pause"):
             self._closing.wait(seconds)
 
     def _framesOf(self, capture: Any, camera: Camera, patienceS: float) -> Generator[Frame, None, None]:
@@ -271,7 +271,7 @@ class FrameReader(threading.Thread):
         failedS = 0.0
         while not self._closing.is_set():
             before = time.perf_counter()
-            with self._turns.away("camera", byTheClock=True):
+            with self._turns.blockingCall("camera", periodic=True):
                 delivered, image = capture.read()
             now = time.perf_counter()
             if delivered:
@@ -308,7 +308,7 @@ class FrameReader(threading.Thread):
 
         def ask(**values: float) -> None:
             for name, value in values.items():
-                with self._turns.away("set"):
+                with self._turns.blockingCall("set"):
                     capture.set(getattr(cv2, f"CAP_PROP_{name}"), value)
 
         # With one buffer, a driver has none to fill while the last frame is decoded, and drops the next.
@@ -325,7 +325,7 @@ class FrameReader(threading.Thread):
             ask(FOURCC=cv2.VideoWriter.fourcc(*"MJPG"), **mode)
 
     def _fileFrames(self, path: str) -> Generator[Frame, None, None]:
-        with self._turns.away("open"):
+        with self._turns.blockingCall("open"):
             file = clip.openClip(path)
         with contextlib.closing(file):
             start = math.nan  # not yet
@@ -336,7 +336,7 @@ class FrameReader(threading.Thread):
                     # Late by more than a frame's time: skip, as a camera does whose frames nobody takes.
                     while time.perf_counter() > start + file.timeS + 2.0 * file.intervalS and file.skip():
                         self.framesDropped += 1
-                with self._turns.away("clip", byTheClock=True) if isPaced else self._turns.away("file"):
+                with self._turns.blockingCall("clip", periodic=True) if isPaced else self._turns.blockingCall("file"):
                     # Read ahead of time: the frame is there when it is due, as a camera's is.
                     image = file.read()
                     due = start + file.timeS if isPaced else 0.0
@@ -357,7 +357,7 @@ class FrameReader(threading.Thread):
         """A ``cv2.VideoCapture``, released by the thread that reads it."""
         import cv2
 
-        with self._turns.away("open"):
+        with self._turns.blockingCall("open"):
             capture = cv2.VideoCapture(source)
         try:
             yield capture

@@ -192,7 +192,7 @@ def loadModel(path: str | Path, expectedSha256: str = MODEL_SHA256) -> bytes:
     return model
 
 
-class _CallersThread(concurrent.futures.Executor):
+class _InlineExecutor(concurrent.futures.Executor):
     """Runs MediaPipe's library calls in the thread that makes them, in place of a thread of MediaPipe's own.
 
     MediaPipe sends each call of its library through an executor, so that calls from several threads do not meet.
@@ -220,7 +220,7 @@ class _CallersThread(concurrent.futures.Executor):
         return future
 
     @contextlib.contextmanager
-    def offered(self) -> Iterator[None]:
+    def patched(self) -> Iterator[None]:
         """MediaPipe takes this executor for what is created meanwhile, if it is a version that asks for one."""
         try:
             from mediapipe.tasks.python.core import serial_dispatcher
@@ -279,13 +279,13 @@ class _Library:
         self._picture, self._result, self._error = pointer(), HandLandmarkerResultC(), ctypes.c_char_p()
         self._places = [ctypes.byref(written) for written in (self._picture, self._result, self._error)]
 
-    def detect(self, image: np.ndarray, timestampMs: int, away: contextlib.AbstractContextManager[None]) -> list[Hand]:
+    def detect(self, image: np.ndarray, timestampMs: int, call: contextlib.AbstractContextManager[None]) -> list[Hand]:
         """Find the hands in a picture.
 
         :param image: (height, width, 3) uint8, RGB, contiguous.
         :param timestampMs: time of the picture, ms.
-        :param away: entered around detection.
-        :returns: see :meth:`HandTracker.detect`.
+        :param call: entered around detection.
+        :returns: see :meth:`HandDetector.detect`.
         """
         picture, result, error = self._places
         height, width = image.shape[:2]
@@ -293,7 +293,7 @@ class _Library:
         self._check(self._createImage(self._format, width, height, *pixels, picture, error))
         self._result.hand_world_landmarks_count = self._NOT_WRITTEN
         try:
-            with away:
+            with call:
                 status = self._detect(self._landmarker, self._picture, None, timestampMs, result, error)
         finally:
             self._freeImage(self._picture)
@@ -317,14 +317,14 @@ class _Library:
                     self._error.value = None
 
 
-class HandTracker:
+class HandDetector:
     """MediaPipe's HandLandmarker in video mode. Needs :func:`importPackages` to have run.
 
     To be used by one thread at a time; a context manager that closes it.
 
     :param model: the bundle's bytes, from :func:`loadModel`.
     :param numberOfHands: how many hands to look for, 1 or 2.
-    :param turns: is told when this thread is away in a long call; shared with whoever lends it the GIL.
+    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
     :raises LiveHandError: ``modelUnusable`` when MediaPipe cannot use the bundle.
     """
 
@@ -336,21 +336,21 @@ class HandTracker:
         self._format = mediapipe.ImageFormat.SRGB
         self._startMs, self._lastTimestampMs = 0, -1  # of the stream, in MediaPipe's time
         self._turns = turns or Turns()
-        self._callersThread = _CallersThread()
+        self._executor = _InlineExecutor()
         options = vision.HandLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
             running_mode=vision.RunningMode.VIDEO,
             num_hands=numberOfHands,
         )
         try:
-            with self._callersThread.offered():
+            with self._executor.patched():
                 self._landmarker = vision.HandLandmarker.create_from_options(options)
         except (ValueError, RuntimeError) as error:
             raise LiveHandError("modelUnusable", detail=str(error)) from error
         isKnown = mediapipe.__version__ in KNOWN_VERSIONS
         self._library = _Library(self._landmarker._handle) if isKnown else None
 
-    def __enter__(self) -> "HandTracker":
+    def __enter__(self) -> "HandDetector":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -378,13 +378,14 @@ class HandTracker:
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
         if self._library:
-            return self._library.detect(image, timestampMs, self._turns.away("detect", isOver=self._library.isOver))
+            surround = self._turns.blockingCall("detect", isOver=self._library.isOver)
+            return self._library.detect(image, timestampMs, surround)
         picture = self._Image(self._format, image)
-        away: contextlib.AbstractContextManager[None] = self._turns.away("detect")
-        if self._callersThread.isUsed:
-            self._callersThread.surround = away  # just the library's call, not the Python around it
-            away = contextlib.nullcontext()
-        with away:
+        call: contextlib.AbstractContextManager[None] = self._turns.blockingCall("detect")
+        if self._executor.isUsed:
+            self._executor.surround = call  # just the library's call, not the Python around it
+            call = contextlib.nullcontext()
+        with call:
             result = self._landmarker.detect_for_video(picture, timestampMs)
         return handsOf(result, (image.shape[1], image.shape[0]))
 

@@ -40,7 +40,7 @@ class StreamClock:
         else:
             earliest = self._seconds + self.SHORTEST_STEP_S
             if frame.timestampMs <= self._last.timestampMs:
-                earliest = max(earliest, self._seconds + frame.availableAt - self._last.availableAt)
+                earliest = max(earliest, self._seconds + frame.captureTime - self._last.captureTime)
                 self._startMs = frame.timestampMs - 1000.0 * earliest
             self._seconds = max(earliest, (frame.timestampMs - self._startMs) / 1000.0)
         self._last = frame

@@ -11,7 +11,7 @@ from . import angles, recording
 
 
 class Motion:
-    """Measures and records what the hands do. To be used in the GUI thread.
+    """PoseParameters and records what the hands do. To be used in the GUI thread.
 
     :param getParameterNode: returns the scene's parameter node for the module, which says what to measure and keeps
         the nodes.

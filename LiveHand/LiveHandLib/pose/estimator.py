@@ -16,15 +16,20 @@ class TrackedHand(Hand):
     """A hand and its place.
 
     :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
-    :ivar deviationsMm: (21,) standard deviation of each one's distance from where it truly is, mm.
+    :ivar landmarkStdMm: (21,) standard deviation of each one's distance from where it truly is, mm.
     """
 
     cameraMm: np.ndarray
-    deviationsMm: np.ndarray
+    landmarkStdMm: np.ndarray
+
+    @property
+    def deviationsMm(self) -> np.ndarray:
+        """The name of ``landmarkStdMm`` in the first release; to be removed after the next one."""
+        return self.landmarkStdMm
 
 
 @dataclass(frozen=True)
-class Measures:
+class PoseParameters:
     """What has to be known for millimetres, and how smooth they shall be.
 
     :ivar palmWidthMm: see :class:`pose.HandPose`, mm.
@@ -37,36 +42,36 @@ class Measures:
     calibrations: tuple[Intrinsics, ...] = ()
 
 
-class HandPlacer:
+class HandPoseEstimator:
     """Follows the hands of one stream of pictures.
 
     :raises LiveHandError: ``palmWidth`` when no hand is of that size.
     """
 
-    def __init__(self, measures: Measures) -> None:
+    def __init__(self, poseParameters: PoseParameters) -> None:
         self._identity = HandIdentity()
-        self.use(measures)
+        self.use(poseParameters)
 
-    def use(self, measures: Measures) -> None:
-        """Place the hands by other measures from now on.
+    def use(self, poseParameters: PoseParameters) -> None:
+        """Place the hands by other pose parameters from now on.
 
         :raises LiveHandError: ``palmWidth`` when no hand is of that size.
         """
-        self._poses = {side: HandPose(measures.palmWidthMm) for side in HANDEDNESSES}
-        self._filters = {side: OneEuro(measures.smoothingMs) for side in HANDEDNESSES}
+        self._poses = {side: HandPose(poseParameters.palmWidthMm) for side in HANDEDNESSES}
+        self._filters = {side: OneEuro(poseParameters.smoothingMs) for side in HANDEDNESSES}
         self._intrinsics: Intrinsics | None = None
-        self.measures = measures
+        self.poseParameters = poseParameters
 
     def place(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
         """Place the hands of the next picture.
 
-        :param hands: as :meth:`detector.HandTracker.detect` gives them.
+        :param hands: as :meth:`detector.HandDetector.detect` gives them.
         :param imageSize: the picture's width and height, px.
         :param timestampMs: time of the picture in its stream, ms.
         :returns: the hands by ``"Left"`` and ``"Right"``.
         """
         if not self._intrinsics or self._intrinsics.imageSize != imageSize:
-            self._intrinsics = choose(self.measures.calibrations, imageSize)
+            self._intrinsics = choose(self.poseParameters.calibrations, imageSize)
         return {
             side: self._placed(side, hand, timestampMs)
             for side, hand in self._identity.assign(hands, timestampMs).items()
@@ -74,10 +79,10 @@ class HandPlacer:
 
     def _placed(self, side: str, hand: Hand, timestampMs: int) -> TrackedHand:
         pose, smoothing = self._poses[side], self._filters[side]
-        if self._identity.isNew(side):
+        if self._identity.isNewTrack(side):
             pose.reset()
             smoothing.reset()
         assert self._intrinsics, "place has chosen them"
         directions = self._intrinsics.normalized(hand.imagePx)
-        cameraMm, deviationsMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
-        return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), deviationsMm=deviationsMm)
+        cameraMm, landmarkStdMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
+        return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), landmarkStdMm=landmarkStdMm)

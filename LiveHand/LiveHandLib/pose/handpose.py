@@ -231,11 +231,11 @@ def _bounded(values: np.ndarray, largest: float) -> np.ndarray:
     return np.minimum(np.maximum(values, -largest), largest)  # faster than np.clip
 
 
-def deviationsAfter(deviationsMm: np.ndarray, elapsedMs: float) -> np.ndarray:
+def deviationsAfter(landmarkStdMm: np.ndarray, elapsedMs: float) -> np.ndarray:
     """How sure the last pose is by now, while the hand is hidden.
 
-    :param deviationsMm: (21,) as :meth:`HandPose.update` gave them, mm.
+    :param landmarkStdMm: (21,) as :meth:`HandPose.update` gave them, mm.
     :param elapsedMs: time since then, ms.
     :returns: (21,) mm.
     """
-    return np.sqrt(deviationsMm**2 + elapsedMs * (_COMMON_MM2_PER_MS + _SINGLE_MM2_PER_MS))
+    return np.sqrt(landmarkStdMm**2 + elapsedMs * (_COMMON_MM2_PER_MS + _SINGLE_MM2_PER_MS))

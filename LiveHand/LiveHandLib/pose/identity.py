@@ -121,7 +121,7 @@ class HandIdentity:
             given = self._exchanged(given)
         return given
 
-    def isNew(self, side: str) -> bool:
+    def isNewTrack(self, side: str) -> bool:
         """Whether a side's hand was not the same one before: what is remembered of that side's hand is void.
 
         :param side: a side of the last picture's hands, ``"Left"`` or ``"Right"``.

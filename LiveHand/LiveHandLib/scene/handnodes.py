@@ -325,8 +325,8 @@ class PointerNodes:
     def update(self, matrix: np.ndarray | None) -> None:
         """Move the pointer, or hide it.
 
-        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`coordinates.pointer`; None when it
-            is not seen.
+        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`coordinates.pointer`; None when
+            it is not seen.
         """
         name = f"{self._side.lower()}Pointer"
         node = getattr(self.nodes, name)

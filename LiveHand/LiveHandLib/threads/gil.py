@@ -61,7 +61,7 @@ def canRunPythonInQThread() -> bool:
     return switch is not None
 
 
-def keepOffOneCore() -> None:
+def reserveCoreForGui() -> None:
     """Keep the calling thread, and the threads that it starts from now on, off one of the computer's cores.
 
     For detection, which is passed from thread to thread: left to itself, Linux has them take turns with the GUI thread
@@ -108,7 +108,7 @@ class GilLender:
 
     TIMER_S = 0.001
     """What a timer counts in."""
-    LOOK_S = 0.00005
+    POLL_S = 0.00005
     """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
     0.1 ms, which is what a waiting thread needs to wake up."""
     LONGEST_LOOK_S = 0.002
@@ -218,8 +218,8 @@ class GilLender:
         due, until = turns.expected()
         self._lastLook = time.perf_counter()
         wait = until - self._lastLook
-        turns.noteLook(self._lastLook)
-        if turns.awaitTurn(wait if self.LOOK_S < wait < self.LONGEST_LOOK_S else self.LOOK_S, self.TURN_S):
+        turns.recordPoll(self._lastLook)
+        if turns.yieldGil(wait if self.POLL_S < wait < self.LONGEST_LOOK_S else self.POLL_S, self.TURN_S):
             self._notBefore = 0.0
         else:
             # Not back yet. The longer it is overdue, the less often it is looked for.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class _Habit:
+class _ReturnTimeEstimator:
     """When calls of a kind come back.
 
     What is seen of that is when somebody lent the interpreter to a thread that had come back. Where it was looked for
@@ -28,8 +28,8 @@ class _Habit:
     LEARNING = 0.15
     """How much of what is new is believed."""
 
-    def __init__(self, byTheClock: bool) -> None:
-        self._byTheClock = byTheClock
+    def __init__(self, periodic: bool) -> None:
+        self._periodic = periodic
         self._usual = 0.0  # how long it takes, or by the clock from one time to the next
         self._tick = 0.0  # by the clock, when the last one should have come back
         self._deviation = 2.0 * self.REGULAR_S
@@ -58,7 +58,7 @@ class _Habit:
             self._unknown += 1
             change = self.LEARNING * min(late / 2.0 - self._unknown * self._deviation, 0.0)
         self._left = late - change
-        if not self._byTheClock:
+        if not self._periodic:
             self._usual = max(self._usual + change, 0.0) if self._last else late
         elif self._last and abs(late) < 0.5 * self._usual:
             self._tick += self._usual + change
@@ -68,7 +68,7 @@ class _Habit:
         self._last = now
 
     def _usualTime(self, begin: float) -> float:
-        return (self._tick if self._byTheClock and self._usual else begin) + self._usual
+        return (self._tick if self._periodic and self._usual else begin) + self._usual
 
 
 class _Call:
@@ -79,7 +79,7 @@ class _Call:
     :ivar goingAt: when it was last known not to be over, s.
     """
 
-    def __init__(self, turns: "Turns", habit: _Habit, isOver: Callable[[], bool] | None) -> None:
+    def __init__(self, turns: "Turns", habit: _ReturnTimeEstimator, isOver: Callable[[], bool] | None) -> None:
         self.isOver = isOver
         self._turns, self._habit = turns, habit
 
@@ -92,7 +92,7 @@ class _Call:
         self._turns._move(isInside=True)
         now = time.perf_counter()
         if not self.isOver:
-            self.goingAt = max(self._begin, self._turns._lookBefore(now))
+            self.goingAt = max(self._begin, self._turns._pollBefore(now))
         self._habit.note(self._begin, now, now - self.goingAt)
 
 
@@ -114,7 +114,7 @@ class Turns:
 
     A working thread wraps each call that may take long and that leaves Python alone meanwhile::
 
-        with turns.away("camera"):
+        with turns.blockingCall("camera"):
             delivered, image = capture.read()
 
     Coming out of such a call needs the interpreter (the GIL), which Slicer's GUI thread holds. So whoever lends
@@ -135,21 +135,21 @@ class Turns:
         self._inside: set[int] = set()
         self._away: dict[int, _Call] = {}
         self._waitingFor: dict[int, object] = {}
-        self._habits: dict[str | int, _Habit] = {}  # by kind, or by thread
+        self._habits: dict[str | int, _ReturnTimeEstimator] = {}  # by kind, or by thread
         self._looks = 0.0, 0.0  # when the interpreter was lent, the time before last and the last
 
-    def away(self, kind: str, byTheClock: bool = False, isOver: Callable[[], bool] | None = None) -> _Call:
+    def blockingCall(self, kind: str, periodic: bool = False, isOver: Callable[[], bool] | None = None) -> _Call:
         """Surround a long call that leaves Python alone.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
-        :param byTheClock: they come back at regular times instead, whenever they begin, as a camera's pictures do.
+        :param periodic: they come back at regular times instead, whenever they begin, as a camera's pictures do.
         :param isOver: tells another thread whether the call is over, if that can be seen from outside: so it is known
             better when it was. The end of a call that fails may be missed.
         """
-        key = threading.get_ident() if byTheClock else kind  # each camera has a clock of its own
+        key = threading.get_ident() if periodic else kind  # each camera has a clock of its own
         habit = self._habits.get(key)
         if habit is None:
-            habit = self._habits[key] = _Habit(byTheClock)
+            habit = self._habits[key] = _ReturnTimeEstimator(periodic)
         return _Call(self, habit, isOver)
 
     def waiting(self, event: object) -> _Wait:
@@ -185,7 +185,7 @@ class Turns:
         with self._lock:
             return min([(call.due, call.until) for call in self._away.values()], default=(math.inf, math.inf))
 
-    def noteLook(self, now: float) -> None:
+    def recordPoll(self, now: float) -> None:
         """The interpreter is lent now: who has come back takes it soon, and a call seen to go on is not over."""
         self._looks = self._looks[1], now
         with self._lock:
@@ -193,7 +193,7 @@ class Turns:
                 if call.isOver and not call.isOver():
                     call.goingAt = now
 
-    def awaitTurn(self, comingS: float, turnS: float) -> bool:
+    def yieldGil(self, comingS: float, turnS: float) -> bool:
         """Lend the interpreter: wait until a thread has come back and all have gone again.
 
         :param comingS: how long to wait for one to come, s.
@@ -213,7 +213,7 @@ class Turns:
         with self._lock:
             return bool(self._inside or self._away)
 
-    def _lookBefore(self, now: float) -> float:
+    def _pollBefore(self, now: float) -> float:
         """The last look that a thread which has the interpreter now would have taken had it been back; s."""
         before, last = self._looks
         return last if now - last > self.SOON_S else before

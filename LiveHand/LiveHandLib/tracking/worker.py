@@ -14,8 +14,8 @@ from ..camera import framereader
 from ..camera.devices import Camera
 from ..detection import detector
 from ..errors import LiveHandError
-from ..pose.estimator import HandPlacer, Measures, TrackedHand
-from ..threads.gil import keepOffOneCore, lender
+from ..pose.estimator import HandPoseEstimator, PoseParameters, TrackedHand
+from ..threads.gil import lender, reserveCoreForGui
 from . import hints, preview
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
@@ -32,7 +32,7 @@ class Settings:
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: take every picture of a file instead of playing it at its own pace.
     :ivar mirrored: the source's pictures are mirrored.
-    :ivar measures: what makes millimetres of pictures; the only part that can be changed while live.
+    :ivar poseParameters: what makes millimetres of pictures; the only part that can be changed while live.
     :ivar board: look for views of this board instead of hands, and calibrate the camera from them.
     """
 
@@ -43,7 +43,7 @@ class Settings:
     everyFrame: bool = False
     mirrored: bool = False
     size: tuple[int, int] | None = None
-    measures: Measures = field(default_factory=Measures)
+    poseParameters: PoseParameters = field(default_factory=PoseParameters)
     board: Board | None = None
 
 
@@ -53,16 +53,21 @@ class TrackedFrame:
 
     :ivar number: how many pictures the source had before this one, dropped ones included.
     :ivar timestampMs: time in the stream, ms.
-    :ivar availableAt: when the picture could be had, s on ``time.perf_counter``'s clock.
+    :ivar captureTime: when the picture could be had, s on ``time.perf_counter``'s clock.
     :ivar imageSize: the picture's width and height, px.
     :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
     """
 
     number: int
     timestampMs: int
-    availableAt: float
+    captureTime: float
     imageSize: tuple[int, int]
     hands: dict[str, TrackedHand]
+
+    @property
+    def availableAt(self) -> float:
+        """The name of ``captureTime`` in the first release; to be removed after the next one."""
+        return self.captureTime
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Statistics:
 @dataclass
 class _Job:
     settings: Settings
-    placer: HandPlacer
+    placer: HandPoseEstimator
     stop: threading.Event = field(default_factory=threading.Event)
     handled: threading.Event = field(default_factory=threading.Event)
     thread: object = None
@@ -149,7 +154,7 @@ class TrackingWorker(qt.QObject):
         self.lastStatistics = Statistics()
         self.pictureSize: tuple[int, int] | None = None
         self._nextPicture = 0.0
-        self._tracker: tuple[tuple, detector.HandTracker] | None = None  # what it is for, and the tracker
+        self._tracker: tuple[tuple, detector.HandDetector] | None = None  # what it is for, and the tracker
         self._job: _Job | None = None
         self._next: Settings | None = None
         self._arrived.connect(self._onArrived)
@@ -163,18 +168,18 @@ class TrackingWorker(qt.QObject):
             self._next = settings
             self._requestStop()
             return
-        job = self._job = _Job(settings, HandPlacer(settings.measures))
+        job = self._job = _Job(settings, HandPoseEstimator(settings.poseParameters))
         self.lastStatistics = Statistics()
         self._setState(STARTING)
         job.thread = lender().start(lambda: self._run(job), job.stop.set, self._onPartDone)
 
-    def measure(self, measures: Measures) -> None:
-        """Go on with other measures, without a pause.
+    def setPoseParameters(self, poseParameters: PoseParameters) -> None:
+        """Go on with other pose parameters, without a pause.
 
         :raises LiveHandError: ``palmWidth`` when they have one that no hand has.
         """
         if self._job:
-            self._job.placer.use(measures)
+            self._job.placer.use(poseParameters)
 
     def stop(self) -> None:
         """Go off. The camera is released within half a second, unless its driver hangs."""
@@ -211,7 +216,7 @@ class TrackingWorker(qt.QObject):
 
     # In the GUI thread, on behalf of the worker's
 
-    _ONLY_WHILE_LIVE = ("_onLive", "_onWaiting", "_onLooked", "_onCalibrated")
+    _ONLY_WHILE_LIVE = ("_onLive", "_onWaiting", "_onFrameProcessed", "_onCalibrated")
 
     def _onArrived(self, message: tuple) -> None:
         job, name, *arguments = message
@@ -223,21 +228,21 @@ class TrackingWorker(qt.QObject):
             self._requestStop()
             self._onFailed(LiveHandError.of(error))
         finally:
-            if name == "_onLooked":
+            if name == "_onFrameProcessed":
                 job.handled.set()
                 lender().wake(job.handled)
 
     def _onLive(self) -> None:
         self._setState(LIVE)
 
-    def _onLooked(self, frame: framereader.Frame, result: "list[detector.Hand] | boardviews.Progress") -> None:
+    def _onFrameProcessed(self, frame: framereader.Frame, result: "list[detector.Hand] | boardviews.Progress") -> None:
         if isinstance(result, boardviews.Progress):
             self.calibrating.emit(result)
             return
         height, width = frame.image.shape[:2]
         job = self._job
         hands = job.placer.place(result, (width, height), frame.timestampMs)
-        self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.availableAt, (width, height), hands))
+        self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands))
         if job.stop.is_set():
             return  # by a slot, which may have closed all and deleted this object as well
         if self.pictureSize and time.perf_counter() >= self._nextPicture:
@@ -276,20 +281,20 @@ class TrackingWorker(qt.QObject):
     # In the worker's thread
 
     def _run(self, job: _Job) -> None:
-        def tell(name: str, *arguments) -> None:
+        def post(name: str, *arguments) -> None:
             self._arrived.emit((job, name, *arguments))
 
         try:
-            self._track(job, tell)
+            self._track(job, post)
         except EOFError:
-            tell("_onEnded")
+            post("_onEnded")
         except BaseException as error:
             # Nothing may leave a thread's run: it would be printed to a console that nobody looks at.
-            tell("_onFailed", LiveHandError.of(error))
+            post("_onFailed", LiveHandError.of(error))
         finally:
-            tell("_onPartDone")
+            post("_onPartDone")
 
-    def _track(self, job: _Job, tell) -> None:
+    def _track(self, job: _Job, post) -> None:
         settings = job.settings
         turns = lender().turns
         detector.importPackages()
@@ -306,23 +311,23 @@ class TrackingWorker(qt.QObject):
             rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 0.0
             sourceRate = 0.0
             if newest:
-                before, reported = reported, (newest.number, newest.availableAt)
+                before, reported = reported, (newest.number, newest.captureTime)
                 if before[1] and reported > before:
                     sourceRate = (reported[0] - before[0]) / (reported[1] - before[1])
             hint = hints.hint(newest.image, result) if isinstance(result, list) else ""
             read, dropped = seen + reader.framesDropped, reader.framesDropped
             unreadable = reader.framesUnreadable
-            tell("_onStatistics", Statistics(read, found, dropped, rate, sourceRate, hint, unreadable))
+            post("_onStatistics", Statistics(read, found, dropped, rate, sourceRate, hint, unreadable))
 
         try:
-            with (self._boardLook if settings.board else self._handLook)(job, tell) as look:
+            with (self._boardDetection if settings.board else self._handDetection)(job, post) as look:
                 nextReport = time.perf_counter() + self.STATISTICS_EVERY_S
                 while not job.stop.is_set():
                     frame = reader.next(0.1)
                     if frame is None:
                         if reader.waitingFor != waitingFor:
                             waitingFor = reader.waitingFor
-                            tell("_onWaiting", waitingFor)
+                            post("_onWaiting", waitingFor)
                         continue
                     newest = frame
                     result, hasFound, isLast = look(frame)
@@ -331,8 +336,8 @@ class TrackingWorker(qt.QObject):
                             job.handled.wait(0.1)
                     job.handled.clear()
                     if not seen:
-                        tell("_onLive")
-                    tell("_onLooked", frame, result)
+                        post("_onLive")
+                    post("_onFrameProcessed", frame, result)
                     seen += 1
                     found += hasFound
                     now = time.perf_counter()
@@ -348,39 +353,39 @@ class TrackingWorker(qt.QObject):
             try:
                 report()
             finally:  # whatever happened, the camera is given back
-                with turns.away("close"):
+                with turns.blockingCall("close"):
                     reader.close()
 
     # The two ways of looking at a picture: each gives a function from a frame to what is told of it, whether something
     # was found in it, and whether no more pictures are wanted.
 
     @contextlib.contextmanager
-    def _handLook(self, job: _Job, tell):
+    def _handDetection(self, job: _Job, post):
         settings = job.settings
-        keepOffOneCore()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
+        reserveCoreForGui()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
         tracker = self._trackerFor(settings)
 
         def look(frame: framereader.Frame) -> tuple[list[detector.Hand], bool, bool]:
-            with self._keptIfSound():
+            with self._discardDetectorOnError():
                 hands = tracker.detect(frame.image, frame.timestampMs)
             return hands, bool(hands), False
 
         yield look
 
-    def _trackerFor(self, settings: Settings) -> detector.HandTracker:
+    def _trackerFor(self, settings: Settings) -> detector.HandDetector:
         """The one that is there, if it is for the same: MediaPipe's memory grows with each that is made."""
         model = detector.loadModel(settings.modelPath, settings.modelSha256)
         kind = settings.modelSha256, settings.numberOfHands
         if self._tracker and self._tracker[0] == kind:
-            with self._keptIfSound():
+            with self._discardDetectorOnError():
                 self._tracker[1].restart()
         else:
             self._closeTracker()
-            self._tracker = kind, detector.HandTracker(model, settings.numberOfHands, lender().turns)
+            self._tracker = kind, detector.HandDetector(model, settings.numberOfHands, lender().turns)
         return self._tracker[1]
 
     @contextlib.contextmanager
-    def _keptIfSound(self):
+    def _discardDetectorOnError(self):
         try:
             yield
         except BaseException:
@@ -393,7 +398,7 @@ class TrackingWorker(qt.QObject):
             closing[1].close()
 
     @contextlib.contextmanager
-    def _boardLook(self, job: _Job, tell):
+    def _boardDetection(self, job: _Job, post):
         collector = boardviews.ViewCollector(job.settings.board, lender().turns)
 
         def look(frame: framereader.Frame) -> tuple[boardviews.Progress, bool, bool]:
@@ -403,4 +408,4 @@ class TrackingWorker(qt.QObject):
         with contextlib.suppress(EOFError):  # whether there are enough views or no more pictures
             yield look
         if not job.stop.is_set():
-            tell("_onCalibrated", collector.calibrate())
+            post("_onCalibrated", collector.calibrate())
