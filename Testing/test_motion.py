@@ -172,6 +172,22 @@ def tick(widget, measure: str, on: bool) -> None:
     item.setCheckState(qt.Qt.Checked if on else qt.Qt.Unchecked)
 
 
+@pytest.mark.parametrize("arrangement", ["FourUp", "Conventional", "OneUp3D", "FourUpPlot", "ConventionalPlot"])
+def test_plot_comes_beside_the_3d_view(app, widget, arrangement):
+    import slicer
+
+    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout = layout or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
+    before = layout.GetViewArrangement()
+    layout.SetViewArrangement(getattr(layout, f"SlicerLayout{arrangement}View"))
+    widget.ui.showPlotButton.click()
+    assert layout.GetViewArrangement() == layout.SlicerLayoutConventionalPlotView
+    layout.SetViewArrangement(layout.SlicerLayoutCustomView)  # somebody's own
+    widget.logic.motion.showPlot()
+    assert layout.GetViewArrangement() != layout.SlicerLayoutConventionalPlotView
+    layout.SetViewArrangement(before)
+
+
 def test_plot_of_the_ticked_measures(app, widget):
     import slicer
 
