@@ -482,3 +482,59 @@ def test_uncertainty_grows_while_the_hand_is_hidden(app, logic):
     app.spin(timeout=0.2)
     assert (logic.landmarkStdMm("Right") > first).all()
     assert logic.landmarkStdMm("Left") is None
+
+
+# The views
+
+
+def focalPoint(app) -> np.ndarray:
+    """What the 3D view's camera looks at, (3,) mm in RAS."""
+    renderer = app.view.renderWindow().GetRenderers().GetFirstRenderer()
+    return np.array(renderer.GetActiveCamera().GetFocalPoint())
+
+
+def live(app, widget, frames: int) -> np.ndarray:
+    """Go live until so many frames had a hand; returns where it is then, (21, 3) mm in RAS."""
+    import slicer
+
+    seen = []
+    slot = lambda frame: frame.hands and seen.append(frame)  # noqa: E731
+    widget.logic.worker.tracked.connect(slot)
+    widget.logic.setSource(SAMPLE_CLIP)
+    widget.ui.liveCheckBox.setChecked(True)
+    assert app.spin(lambda: len(seen) >= frames, timeout=30)
+    widget.logic.worker.tracked.disconnect(slot)
+    landmarks = widget.logic.getParameterNode().rightLandmarks
+    return slicer.util.arrayFromMarkupsControlPoints(landmarks, world=True)
+
+
+def test_first_hand_in_an_empty_view_is_centered_once(app, widget):
+    app.view.resetCamera()
+    before = focalPoint(app)
+    hand = live(app, widget, 15)
+    centered = focalPoint(app)
+    assert np.linalg.norm(centered - before) > 50 and np.linalg.norm(centered - hand.mean(axis=0)) < 150
+    widget.logic.stop()
+    settled(app, widget.logic)
+    renderer = app.view.renderWindow().GetRenderers().GetFirstRenderer()
+    renderer.GetActiveCamera().SetFocalPoint(1.0, 2.0, 3.0)  # the user turns the view
+    live(app, widget, 15)
+    assert focalPoint(app).tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("isVisible", [True, False])
+def test_first_hand_beside_something_else_moves_no_view(app, widget, isVisible):
+    import slicer
+    import vtk
+
+    sphere = vtk.vtkSphereSource()
+    sphere.SetCenter(300.0, 0.0, 0.0)
+    sphere.Update()
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode")
+    model.SetAndObservePolyData(sphere.GetOutput())
+    model.CreateDefaultDisplayNodes()
+    model.GetDisplayNode().SetVisibility(isVisible)
+    renderer = app.view.renderWindow().GetRenderers().GetFirstRenderer()
+    renderer.GetActiveCamera().SetFocalPoint(1.0, 2.0, 3.0)
+    live(app, widget, 15)
+    assert (focalPoint(app).tolist() == [1.0, 2.0, 3.0]) == isVisible

@@ -116,6 +116,10 @@ def resourcePath(name: str) -> Path:
     return installed if installed.exists() else here.parent / "Resources" / name
 
 
+FRAMES_UNTIL_IN_SIGHT = 5
+"""After so many frames with a hand the 3D views have drawn it, and it can be centered."""
+
+
 class LiveHandLogic(ScriptedLoadableModuleLogic):
     """Everything the panel does, without the panel::
 
@@ -148,6 +152,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self._shownAs: tuple = ()  # the parameters that say how the hands are shown
         self._cameraSlice = CameraSlice()
         self._hasPreview = False
+        self._framesUntilInSight = FRAMES_UNTIL_IN_SIGHT
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self._settings: worker.Settings | None = None
         self.motion = motion.Motion(self.getParameterNode)
@@ -497,6 +502,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         with self._stopOnError():
             self._showHands(frame.hands)
             self.motion.add(frame)
+            if frame.hands and self._framesUntilInSight:
+                self._bringIntoSight()
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     @contextlib.contextmanager
@@ -515,6 +522,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 landmarks = hands[side].cameraMm if side in hands else None
                 self._handNodes(side).update(landmarks, parameterNode.display)
                 self._showPointer(side, landmarks, parameterNode)
+
+    def _bringIntoSight(self) -> None:
+        """Center the first hand in 3D views that show nothing else, once: later the user has chosen what to see."""
+        self._framesUntilInSight -= 1
+        if not self._framesUntilInSight and not handnodes.isAnythingElseVisible(self._nodesOfHands()):
+            slicer.util.resetThreeDViews()
 
     def _displayParameters(self) -> tuple:
         parameterNode = self.getParameterNode()
@@ -655,6 +668,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.motion.endLive()
 
     def _onSceneStartClose(self, caller, event) -> None:
+        self._framesUntilInSight = FRAMES_UNTIL_IN_SIGHT
         self.worker.stop()
         self._cameraSlice.remove()
         self._rememberColors()

@@ -1,5 +1,6 @@
 """The hands as nodes of the MRML scene. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
@@ -375,6 +376,24 @@ def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
         node.SetNthControlPointLocked(number, True)
     node.SetLocked(True)
     node.EndModify(modified)
+
+
+def isAnythingElseVisible(own: Iterable["slicer.vtkMRMLNode"]) -> bool:
+    """Whether the 3D views show anything beside some nodes: a model, markups, a segmentation or a rendered volume.
+
+    :param own: the nodes that do not count.
+    """
+    own = {node.GetID() for node in own}
+    for kind in ("vtkMRMLModelNode", "vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode", "vtkMRMLVolumeNode"):
+        for node in slicer.util.getNodesByClass(kind):
+            if node.GetID() in own or node.GetHideFromEditors():  # hidden: those that show the slices in the 3D view
+                continue
+            displays = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+            if kind == "vtkMRMLVolumeNode":
+                displays = [one for one in displays if one and one.IsA("vtkMRMLVolumeRenderingDisplayNode")]
+            if any(display and display.GetVisibility() and display.GetVisibility3D() for display in displays):
+                return True
+    return False
 
 
 def newTransform() -> "slicer.vtkMRMLLinearTransformNode":
