@@ -271,10 +271,10 @@ def refusal(index: int) -> LiveHandError:
     return LiveHandError("cameraNotFound")
 
 
-def isGone(index: int) -> bool:
-    """Whether a camera that was open has been unplugged, as far as the system says at once.
+def isThere(index: int) -> bool:
+    """Whether a camera is connected, as far as the system says at once; False where it does not say.
 
-    Its file is there for as long as the driver keeps it, but cannot be opened any more.
+    On Linux its file is there for as long as the driver keeps it, but cannot be opened any more.
     """
     gone = errno.ENOENT, errno.ENODEV, errno.ENXIO
-    return sys.platform == "linux" and _linuxErrno(_linuxFile(index), _G_FMT) in gone
+    return sys.platform == "linux" and _linuxErrno(_linuxFile(index), _G_FMT) not in gone

@@ -263,7 +263,7 @@ class FrameReader(threading.Thread):
         """The frames of an open camera, until it is closed, is silent for too long, or has none at first for a time."""
         if not capture.isOpened():
             raise devicequery.refusal(camera.index)
-        hasFile = not devicequery.isGone(camera.index)
+        isTold = devicequery.isThere(camera.index)  # whether the system says at once that the camera is unplugged
         self._setMode(capture, camera)
         self._phase = _WAKING
         start = time.perf_counter()
@@ -285,8 +285,8 @@ class FrameReader(threading.Thread):
             readS = now - before
             if readS < _SLOW_READ_S:
                 failures += 1
-                isKnownThere = hasFile and not devicequery.isGone(camera.index)
-                if (hasFile and not isKnownThere) or (number and failures > 10 and not isKnownThere):
+                isLost = not devicequery.isThere(camera.index) if isTold else number and failures > 10
+                if isLost:
                     raise LiveHandError("cameraLost" if number else "cameraNotFound")
                 self._pause(0.05)
                 readS += 0.05

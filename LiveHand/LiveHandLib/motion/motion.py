@@ -106,8 +106,8 @@ class Motion:
         parameterNode.measureAngles = True
         parameterNode.anglesChart = parameterNode.anglesChart or angles.newChart()
         self.updateChart()
-        # Of Slicer's own layouts, one has a plot beside the 3D view. In most of the others the chart would take the place
-        # of the 3D view, and people want to see the hand as well.
+        # Of Slicer's own layouts, one has a plot beside the 3D view. In most of the others the chart would take the
+        # place of the 3D view, and people want to see the hand as well.
         layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
         if layout and layout.GetViewArrangement() < layout.SlicerLayoutFinalView:
             layout.SetViewArrangement(layout.SlicerLayoutConventionalPlotView)
