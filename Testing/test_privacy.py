@@ -286,7 +286,7 @@ def test_nothing_is_there_that_could_execute_a_file():
                 names.add(f"{node.func.id}()")
             elif isinstance(node, ast.keyword):
                 names.add(f"{node.arg}=")
-            elif isinstance(node, ast.Attribute):
+            elif isinstance(node, ast.Attribute) and ast.unparse(node) != "platform.system":
                 names.add(f".{node.attr}")
         forbidden = {"pickle", "marshal", "shelve", "dill", "joblib", "yaml", "socket", "http", "requests"}
         forbidden |= {"eval()", "exec()", "compile()", "__import__()", "allow_pickle=", ".system", ".popen", ".Popen"}
