@@ -153,8 +153,8 @@ def test_markers_are_looked_for_once_in_a_frame(monkeypatch):
     """So that a frame takes no longer than with one layout."""
     board, image, _truePx = boards(8, 6, True, turned(0, 0), [0.0, 0.0, 330.0])
     finder, calls = BoardFinder(board), []
-    turns = finder._turns.away
-    monkeypatch.setattr(finder._turns, "away", lambda kind: calls.append(kind) or turns(kind))
+    turns = finder._turns.blockingCall
+    monkeypatch.setattr(finder._turns, "blockingCall", lambda kind: calls.append(kind) or turns(kind))
     for _frame in range(3):
         finder.find(np.full_like(image, 70))
     finder.find(image)

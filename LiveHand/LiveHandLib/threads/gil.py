@@ -135,7 +135,7 @@ class GilLender:
     def start(self, function: Callable[[], None], stop: Callable[[], None], onFinished: Callable[[], None]) -> object:
         """Run a function in a thread.
 
-        :param function: must not raise and must wrap its long calls in ``turns.away``.
+        :param function: must not raise and must wrap its long calls in ``turns.blockingCall``.
         :param stop: asks the function to come to its end; called when the application quits.
         :param onFinished: called in the GUI thread once the thread has ended.
         :returns: the thread, for :meth:`wait`.
