@@ -647,7 +647,7 @@ RELOADING = """
     qt.QSettings().setValue("Developer/DeveloperMode", True)
     folder = Path({folder!r})
     module = application.loadModule(folder / "LiveHand" / "LiveHand.py")
-    messages, source = folder / "LiveHand" / "LiveHandLib" / "messages.py", None
+    messages, source = folder / "LiveHand" / "LiveHandLib" / "panel" / "sentences.py", None
 
     def goLive():
         widget = application.showModule("LiveHand")
@@ -675,7 +675,7 @@ RELOADING = """
 
     def idle(widget):
         assert application.spin(
-            lambda: widget.logic.worker.state == "off" and not sys.modules["LiveHandLib.gil"].lender().isBusy(),
+            lambda: widget.logic.worker.state == "off" and not sys.modules["LiveHandLib.threads.gil"].lender().isBusy(),
             timeout=30,
         )
 
