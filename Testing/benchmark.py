@@ -677,7 +677,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--hands", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(hands=1)
     options = parser.parse_args(argv)
-    options.clip = str(Path(options.clip).resolve())
+    if not options.clip.isdigit():
+        options.clip = str(Path(options.clip).resolve())
     sys.path.insert(0, str(ROOT / "LiveHand"))
     from LiveHandLib.detection import detector
 
