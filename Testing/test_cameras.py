@@ -278,6 +278,7 @@ def test_opened_once(app, widget, fakeCameras, monkeypatch):
     import cv2
 
     fakeCameras(Device("Webcam", **HAND, openingS=5.0))
+    monkeypatch.setattr(devicequery, "_linuxModes", lambda path: ())  # which opens it as well, and takes as long
     opening, most = [], []
     VideoCapture = cv2.VideoCapture
 
