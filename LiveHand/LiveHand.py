@@ -47,7 +47,7 @@ class LiveHand(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["LiveHand contributors"]
         self.parent.helpText = _(
-            "Shows your hand live in the 3D view: choose a camera and tick Live. Pictures are looked at on this "
+            "Shows your hand live in the 3D view: choose a camera and tick Live. Images are processed on this "
             "computer only and never stored. The hand's surface and skeleton are model nodes and its landmarks are a "
             "markups node, so every other module can use them."
         )
@@ -199,7 +199,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onSceneStartImport(self, caller, event) -> None:
-        """Called just before a scene is read: its settings are looked at when all are there and checked."""
+        """Called just before a scene is read: its settings are read when all are there and checked."""
         self.setParameterNode(None)
 
     def onSceneEndImport(self, caller, event) -> None:

@@ -22,6 +22,12 @@ pytestmark = [pytest.mark.usefixtures("model", "unharmed")]
 HAND = {"clip": SAMPLE_CLIP, "seconds": 2.0}
 
 
+def chooseWebcam(app, widget) -> None:
+    """Choose the only camera there is."""
+    assert refreshed(app, widget, "Webcam")
+    choose(widget, "Webcam")
+
+
 def tick(app, widget) -> None:
     """Tick Live and wait for the hand."""
     widget.ui.liveCheckBox.setChecked(True)
@@ -193,8 +199,7 @@ def test_two_buffers(app, widget, fakeCameras, monkeypatch):
 
     monkeypatch.setattr(cv2, "VideoCapture", noted)
     fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     tick(app, widget)
     assert [capture.get(cv2.CAP_PROP_BUFFERSIZE) for capture in captures] == [2.0]
 
@@ -205,8 +210,7 @@ def test_two_buffers(app, widget, fakeCameras, monkeypatch):
 @pytest.mark.fault("Cameras: used by another program")
 def test_busy(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     code = "import cv2; capture = cv2.VideoCapture(200); print(capture.read()[0], flush=True); input()"
     other = subprocess.Popen(
         [sys.executable, "-c", code], env=rig.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -220,8 +224,7 @@ def test_busy(app, widget, fakeCameras):
 @pytest.mark.fault("Cameras: the user may not open it")
 def test_denied(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, "denied")
     tickUntilOff(app, widget, f"The user {getpass.getuser()} may not open the camera /dev/video0")
     rig.set(0, "works")
@@ -233,8 +236,7 @@ def test_denied(app, widget, fakeCameras):
 def test_stream_cannot_be_started(app, widget, fakeCameras, monkeypatch, situation):
     monkeypatch.setattr(framereader, "WAKING_TIME_S", 1.0)
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, situation)
     tickUntilOff(app, widget, "has sent no frame")
     rig.set(0, "works")
@@ -244,8 +246,7 @@ def test_stream_cannot_be_started(app, widget, fakeCameras, monkeypatch, situati
 @pytest.mark.fault("Cameras: the stream can be started from 2 s on only")
 def test_stream_starts_later(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, "noStart")
     widget.ui.liveCheckBox.setChecked(True)
     app.spin(timeout=2.0)
@@ -256,8 +257,7 @@ def test_stream_starts_later(app, widget, fakeCameras):
 @pytest.mark.fault("Cameras: reads fail for 3 s until it is awake")
 def test_waking(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, "waking", 3.0)
     tick(app, widget)
 
@@ -303,8 +303,7 @@ def test_opened_once(app, widget, fakeCameras, monkeypatch):
 @pytest.mark.fault("Cameras: silent, Live off and on again at once")
 def test_silent(app, widget, fakeCameras):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     tick(app, widget)
     rig.set(0, "silent")
     app.spin(timeout=1.5)
@@ -320,8 +319,7 @@ def test_silent(app, widget, fakeCameras):
 def test_silent_from_the_start(app, widget, fakeCameras, monkeypatch):
     monkeypatch.setattr(framereader, "WAKING_TIME_S", 2.0)
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, "silent")
     tickUntilOff(app, widget, "has sent no frame for 2 seconds")
     rig.set(0, "works")
@@ -331,8 +329,7 @@ def test_silent_from_the_start(app, widget, fakeCameras, monkeypatch):
 @pytest.mark.fault("Cameras: transfers fail for 2 s, then it goes on")
 def test_failing_transfers(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     tick(app, widget)
     rig.set(0, "failing")
     app.spin(timeout=2.0)
@@ -344,8 +341,7 @@ def test_failing_transfers(app, widget, fakeCameras, tracked):
 @pytest.mark.fault("Cameras: 60 % of the frames are lost, others are cut short")
 def test_bad_transfers(app, widget, fakeCameras, tracked):
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     rig.set(0, "lossy", 0.6)
     tick(app, widget)
     assert more(app, tracked, 10)
@@ -360,8 +356,7 @@ def test_bad_transfers(app, widget, fakeCameras, tracked):
 def test_hanging(app, widget, fakeCameras, monkeypatch):
     monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.3)
     rig = fakeCameras(Device("Webcam", **HAND))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     tick(app, widget)
     rig.set(0, "hanging")
     app.spin(timeout=0.3)
@@ -378,8 +373,7 @@ def test_hanging(app, widget, fakeCameras, monkeypatch):
 def test_same_landmarks_as_the_file(app, widget, fakeCameras, shared, tracked, fourcc):
     """What the formats do to the image moves the landmarks little: by 0.8 % of the hand's size with a kernel's YUYV."""
     fakeCameras(Device("Webcam", shared / "clips" / "hand_desk.mp4", [Mode(fourcc, 720, 720, 30)], seconds=3.0))
-    assert refreshed(app, widget, "Webcam")
-    choose(widget, "Webcam")
+    chooseWebcam(app, widget)
     tick(app, widget)
     assert more(app, tracked, 60)
     throughCamera = [frame.hands["Right"].imagePx for frame in tracked if "Right" in frame.hands]

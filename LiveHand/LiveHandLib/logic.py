@@ -131,7 +131,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     To be used in the GUI thread.
 
-    :ivar worker: the :class:`TrackingWorker`, whose signals tell of results, state, failures and figures.
+    :ivar worker: the :class:`TrackingWorker`, whose signals report results, state, failures and figures.
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar frame: the newest :class:`TrackedFrame` since Live went on, or None.
     :ivar calibrationFailure: why the calibrations of the camera cannot be used, a :class:`LiveHandError`, or None.

@@ -1,6 +1,6 @@
 """Reads the frames of video and image files, with their times. Knows OpenCV and numpy, nothing of Qt or threads.
 
-What OpenCV does not tell of a file, or tells wrong, is read by :mod:`container`.
+What OpenCV does not report of a file, or reports wrongly, is read by :mod:`container`.
 """
 
 import math

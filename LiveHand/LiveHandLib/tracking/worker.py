@@ -77,7 +77,7 @@ class Statistics:
     :ivar framesRead: pictures the source has delivered, dropped ones included.
     :ivar framesTracked: pictures in which a hand, or the board, was found.
     :ivar framesDropped: pictures passed over because a newer one was there.
-    :ivar framesPerSecond: pictures looked at a second, over about the last second.
+    :ivar framesPerSecond: frames processed per second, over about the last second.
     :ivar sourceRate: frames per second that the source has delivered since the last report.
     :ivar hint: what the user could do better, from the last picture; see :func:`hints.hint`.
     :ivar framesUnreadable: frames of a file that could not be decoded; not among those read.
@@ -116,7 +116,7 @@ class TrackingWorker(qt.QObject):
 
     Signals:
 
-    - ``tracked(TrackedFrame)``: one picture has been looked at. At most one is on its way: a GUI thread that is
+    - ``tracked(TrackedFrame)``: one frame has been processed. At most one is on its way: a GUI thread that is
       busy finds the newest result when it comes back, not a queue.
     - ``calibrating(boardviews.Progress)``: the same while the camera is being calibrated.
     - ``calibrated(boardviews.Calibration)``: the camera has been calibrated; Live goes off.
