@@ -21,7 +21,7 @@ that where the first one refuses, another camera is opened."""
 _BACKENDS = {"linux": (V4L2, GSTREAMER), "win32": (MSMF, DSHOW), "darwin": (AVFOUNDATION,)}
 
 USUAL_SIZES = ((640, 480), (1280, 720), (1920, 1080))
-"""Widths and heights of frames, px, that nearly every webcam has; patched where a camera cannot be asked."""
+"""Widths and heights of frames, px, that nearly every webcam has; offered where a camera cannot be asked."""
 
 DEFAULT_SIZE = (1280, 720)
 RATE = 30.0
@@ -253,7 +253,7 @@ def resolutionOf(size: tuple[int, int] | None) -> str:
 def sizesOf(modes: Iterable[Mode]) -> tuple[tuple[int, int], ...]:
     """The sizes of frames to offer for a camera, width and height in px, the smallest first.
 
-    :param modes: those of the camera; :data:`USUAL_SIZES` are patched if there are none.
+    :param modes: those of the camera; :data:`USUAL_SIZES` are offered if there are none.
     """
     return tuple(sorted({(mode.width, mode.height) for mode in modes})) or USUAL_SIZES
 
@@ -270,8 +270,9 @@ def fourccFor(camera: Camera, size: tuple[int, int]) -> str:
         isLarge = size[0] * size[1] > 640 * 480
         return "MJPG" if isLarge and DSHOW <= camera.index < DSHOW + 100 else ""
     ofSize = [mode for mode in camera.modes if (mode.width, mode.height) == tuple(size) and mode.fourcc in _FORMATS]
-    enough = [mode for mode in ofSize if mode.rate >= _RATE_ENOUGH]
-    return (enough or sorted(ofSize, key=lambda mode: -mode.rate) or [Mode("", *size, 0.0)])[0].fourcc
+    enough = (mode for mode in ofSize if mode.rate >= _RATE_ENOUGH)
+    fastest = max(ofSize, key=lambda mode: mode.rate, default=Mode("", *size, 0.0))
+    return next(enough, fastest).fourcc
 
 
 _FORMATS = ("YUYV", "UYVY", "NV12", "YU12", "MJPG", "BGR3", "RGB3")  # what OpenCV's backends convert to BGR

@@ -1,4 +1,4 @@
-"""Pictures for Qt's widgets. Knows Qt, nothing of MRML."""
+"""Images for Qt's widgets. Knows Qt, nothing of MRML."""
 
 import numpy as np
 import qt

@@ -18,12 +18,12 @@ class _ReturnTimeEstimator:
     """How much before its usual time a call is due at most."""
     LATER_S = 0.0003
     """How long after its usual time and its deviation a regular call is still waited for: what wakes a thread takes a
-    moment, and to look in vain costs more."""
+    moment, and a missed poll costs more."""
     REGULAR_S = 0.0008
     """A kind whose times have no larger standard deviation is worth waiting for: much of that is what a call loses that
     is only looked for by a timer."""
     SHORTLY_S = 0.0025
-    """How long before it is seen it was looked for in vain, if that tells when it came: two looks of a timer that
+    """How long before it is seen a poll missed it, if that says when it came: two looks of a timer that
     counts in milliseconds, or one that waits."""
     LEARNING = 0.15
     """How much of what is new is believed."""
