@@ -80,4 +80,4 @@ def choose(widget, name: str) -> None:
     """Choose an entry of the drop-down as the mouse does."""
     index = entries(widget).index(name)
     widget.ui.sourceComboBox.setCurrentIndex(index)
-    widget.onSourceActivated(index)
+    widget.sourcePanel.onSourceActivated(index)

@@ -45,7 +45,7 @@ def boardClip(request, writeBoardClip) -> tuple[Board, str]:
 @pytest.fixture
 def panel(app, widget):
     """The panel, with every picture of a clip looked at; the settings folder has no calibrations, before and after."""
-    folder = widget.logic._calibrationFolder
+    folder = widget.logic.cameraCalibrations.folder
 
     def clear():
         for path in folder.path.glob("*.yml"):
@@ -97,7 +97,7 @@ def test_clip_of_a_board_calibrates_the_camera(app, panel, boardClip):
 
     def note(progress):
         seen.append(progress)
-        pictures.append((ui.calibrationPictureLabel.pixmap.width(), ui.calibrationProgressBar.value))
+        pictures.append((ui.calibrationPreviewLabel.pixmap.width(), ui.calibrationProgressBar.value))
 
     logic.worker.calibrating.connect(note)
     logic.worker.calibrated.connect(results.append)
@@ -142,7 +142,7 @@ def test_too_few_views_are_told(app, panel, writeBoardClip):
     settled(app, panel.logic)
     assert "only 3 views of the board were good and 8 are needed" in status(panel)
     assert not panel.ui.calibrateButton.checked and "Not calibrated" in inUse(panel)
-    assert not panel.ui.calibrationPictureLabel.visible
+    assert not panel.ui.calibrationPreviewLabel.visible
 
 
 def test_given_up_it_changes_nothing_and_live_goes_on(app, panel, writeBoardClip):
@@ -178,23 +178,23 @@ def test_hints_say_how_to_hold_the_board(panel):
         for wanted in ({"tiltsWanted": (side,)} for side in TILTS), ({"cellsWanted": 3}, {}):
             for more in wanted:
                 figures = {"cellsWanted": 0, "tiltsWanted": (), **more}
-                panel._calibrationPanel._showProgress(Progress(preview, 3, rejection, done=0.4, **figures))
+                panel.calibrationPanel.showProgress(Progress(preview, 3, rejection, done=0.4, **figures))
                 hints.add(panel.ui.calibrationHintLabel.text)
     assert len(hints) == 6 * 6
     assert all(hint.startswith("Views: 3 of at least 12.") for hint in hints)
     for layout, words in (("current", "OpenCV's layout."), ("legacy", "of calib.io and of OpenCV before 4.6.")):
-        panel._calibrationPanel._showProgress(Progress(preview, 3, "", 0, (), 0.4, layout))
+        panel.calibrationPanel.showProgress(Progress(preview, 3, "", 0, (), 0.4, layout))
         assert panel.ui.calibrationHintLabel.text.endswith(words)
 
 
 def test_nothing_is_chosen(app, panel):
     panel.logic.getParameterNode().source = ""
-    panel._calibrationPanel.update()
+    panel.calibrationPanel.update()
     assert not panel.ui.calibrateButton.enabled and not panel.ui.calibrationImportButton.enabled
     panel.logic.calibrate()
     assert "No camera is chosen" in status(panel)
     with pytest.raises(LiveHandError, match="noSource"):
-        panel.logic._keepCalibration(someIntrinsics())
+        panel.logic.addCalibration(someIntrinsics())
 
 
 # Files
@@ -243,7 +243,7 @@ def test_mirrored_pictures_are_another_cameras(panel):
 
     panel.logic.setSource(Camera(3, "Bench: Camera/2"))
     panel.logic.setResolution((640, 480))
-    panel.logic._keepCalibration(someIntrinsics())
+    panel.logic.addCalibration(someIntrinsics())
     panel.ui.mirroredCheckBox.setChecked(True)
     assert "Not calibrated" in inUse(panel) and panel.logic.calibrations() == ()
     panel.ui.mirroredCheckBox.setChecked(False)
@@ -273,11 +273,11 @@ def test_bad_file_is_told_in_one_sentence(app, panel, answer, tmp_path, change, 
 
 def test_damaged_file_in_the_settings_is_told_and_does_not_stop_tracking(app, panel, answer):
     panel.logic.setSource(SAMPLE_CLIP)
-    panel.logic._keepCalibration(someIntrinsics())
-    (path,) = panel.logic._calibrationFolder.path.glob("*.yml")
+    panel.logic.addCalibration(someIntrinsics())
+    (path,) = panel.logic.cameraCalibrations.folder.path.glob("*.yml")
     path.write_text("damaged")
-    panel.logic._calibrationFolder.__init__(panel.logic._calibrationFolder.path)  # as after a restart
-    panel._calibrationPanel.update()
+    panel.logic.cameraCalibrations.folder.__init__(panel.logic.cameraCalibrations.folder.path)  # as after a restart
+    panel.calibrationPanel.update()
     assert inUse(panel).startswith("⚠") and path.name in inUse(panel)
     panel.ui.liveCheckBox.setChecked(True)
     settled(app, panel.logic)
@@ -290,13 +290,13 @@ def test_damaged_file_in_the_settings_is_told_and_does_not_stop_tracking(app, pa
 def test_resolution_that_is_not_calibrated_is_told_while_live(app, panel):
     panel.logic.setSource(SAMPLE_CLIP)
     width, height = cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1].shape[1::-1]
-    panel.logic._keepCalibration(someIntrinsics((900, 500)))
-    panel._calibrationPanel.update()
+    panel.logic.addCalibration(someIntrinsics((900, 500)))
+    panel.calibrationPanel.update()
     assert "Calibrated for 900 × 500 px" in inUse(panel), "the resolution is not known yet"
     panel.ui.liveCheckBox.setChecked(True)
     assert app.spin(lambda: "another shape (900 × 500 px)" in inUse(panel), timeout=30)
     assert panel.logic.intrinsics() == Intrinsics.guessed((width, height))
-    panel.logic._keepCalibration(someIntrinsics((2 * width, 2 * height)))  # is followed while live
+    panel.logic.addCalibration(someIntrinsics((2 * width, 2 * height)))  # is followed while live
     assert app.spin(lambda: f"Calibrated for {width} × {height} px, RMS 0.12 px" in inUse(panel), timeout=30)
 
 
@@ -305,8 +305,6 @@ def test_resolution_that_is_not_calibrated_is_told_while_live(app, panel):
 
 def test_board_is_printed_and_remembered(app, panel, answer, tmp_path, monkeypatch):
     import qt
-
-    from LiveHandLib.panel.calibration import CalibrationPanel
 
     opened = []
     monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: opened.append(url.toLocalFile()))
@@ -321,8 +319,8 @@ def test_board_is_printed_and_remembered(app, panel, answer, tmp_path, monkeypat
     assert opened == [str(tmp_path / "board.pdf")]
 
     setBoard(panel, Board())
-    CalibrationPanel._restoreBoard(panel._calibrationPanel)
-    assert panel._calibrationPanel.board() == board
+    panel.calibrationPanel.restoreBoard()
+    assert panel.calibrationPanel.board() == board
     assert panel.ui.boardPaperComboBox.currentData == "Letter"
 
     setBoard(panel, Board(CHARUCO, 20, 20, 30.0))
@@ -334,7 +332,7 @@ def test_board_is_printed_and_remembered(app, panel, answer, tmp_path, monkeypat
 def test_calibrations_of_the_user_are_in_the_settings_folder(app, panel):
     import slicer
 
-    folder = panel.logic._calibrationFolder
+    folder = panel.logic.cameraCalibrations.folder
     assert isinstance(folder, CalibrationFolder)
     assert str(folder.path).startswith(slicer.app.slicerUserSettingsFilePath.rpartition("/")[0])
 
@@ -343,7 +341,7 @@ def test_calibrations_of_two_of_a_name(app, panel, fakeCameras):
     fakeCameras(Device("Webcam"), Device("Webcam"))
     assert refreshed(app, panel, "Webcam (9-1:1.0)", "Webcam (9-2:1.0)")
     choose(panel, "Webcam (9-1:1.0)")
-    panel.logic._keepCalibration(someIntrinsics())
+    panel.logic.addCalibration(someIntrinsics())
     assert panel.logic.calibrations()
     choose(panel, "Webcam (9-2:1.0)")
     assert not panel.logic.calibrations()
@@ -356,7 +354,7 @@ def test_resolution_that_is_not_calibrated(app, panel, fakeCameras):
     fakeCameras(Device("Webcam"))
     assert refreshed(app, panel, "Webcam")
     choose(panel, "Webcam")
-    panel.logic._keepCalibration(someIntrinsics())
+    panel.logic.addCalibration(someIntrinsics())
     panel.logic.setResolution((640, 480))
     assert panel.ui.calibrationLabel.text.startswith("Calibrated for 640 × 480")
     panel.logic.setResolution((1280, 720))

@@ -128,7 +128,7 @@ def test_bare_number(app, widget, fakeCameras):
 def test_list_follows(app, widget, fakeCameras):
     rig = fakeCameras(Device("First"), Device("Second"))
     finder = camerafinder.CameraFinder()  # the panel's has seen the folder before the rig was in front of it
-    finder.found.connect(widget.onCamerasFound)
+    finder.found.connect(widget.sourcePanel.onCamerasFound)
     finder.find()
     assert app.spin(lambda: entries(widget)[:2] == ["First", "Second"], timeout=10)
     rig.unplug(0)
@@ -163,7 +163,7 @@ def test_resolutions(app, widget, fakeCameras, tracked, size):
     assert box.currentText == "{} × {}".format(*devices.DEFAULT_SIZE)
     index = box.findData(devices.resolutionOf(size))
     box.setCurrentIndex(index)
-    widget.onResolutionActivated(index)
+    widget.sourcePanel.onResolutionActivated(index)
     tick(app, widget)
     assert widget.logic.frame.imageSize == (size or (640, 480))
     assert app.spin(lambda: "frames/s" in widget.ui.modeLabel.text, timeout=10)

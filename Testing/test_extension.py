@@ -144,13 +144,14 @@ def test_sample_clip_is_among_the_sample_data_and_plays_from_there(app, widget, 
 # The library's layers, the lowest first: a part may import what is in its own and in lower ones only. The first six
 # are pure: they know nothing of Qt, VTK or Slicer, but for the one file that lends the GIL from Qt's event loop.
 LAYERS = (
-    ("errors",),
+    ("errors", "resources"),
     ("threads", "installed"),
     ("detection", "calibration"),
     ("camera",),
     ("pose",),
-    ("packages", "tracking", "scene"),
+    ("packages", "sampledata", "tracking", "scene"),
     ("motion",),
+    ("settings",),
     ("panel",),
     ("logic",),
 )

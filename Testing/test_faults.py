@@ -127,7 +127,7 @@ def test_camera_unplugged(app, widget, driver):
     goLive(app, widget, 0)
     driver.isPlugged = False
     settled(app, widget.logic)
-    assertTold(widget, "stopped sending pictures")
+    assertTold(widget, "stopped sending frames")
 
 
 @pytest.mark.fault("Camera: gone at start")
@@ -253,7 +253,7 @@ def test_pictures_of_any_kind(app, widget, driver, tracked, kind):
 )
 def test_what_is_no_picture(app, widget, driver, shape, kind):
     driver.pictures = lambda number: (True, np.zeros(shape, kind))
-    tickInVain(app, widget, 0, "pictures of an unknown kind")
+    tickInVain(app, widget, 0, "images of an unknown kind")
 
 
 @pytest.mark.fault("Camera: a clip that ends")
@@ -344,21 +344,21 @@ def test_clip_that_disappears(app, widget, tmp_path, tracked):
 @pytest.mark.fault("Camera: the list of cameras changes while the drop-down is open")
 def test_cameras_change_while_the_drop_down_is_open(app, widget):
     widget.logic.setSource(SAMPLE_CLIP)
-    widget.onCamerasFound((devices.Camera(200, "One"), devices.Camera(202, "Two")))
+    widget.sourcePanel.onCamerasFound((devices.Camera(200, "One"), devices.Camera(202, "Two")))
     box = widget.ui.sourceComboBox
     box.showPopup()
     app.spin(timeout=0.05)
     for cameras in ((devices.Camera(202, "Two"),), (), (devices.Camera(204, "Three"), devices.Camera(202, "Two"))):
-        widget.onCamerasFound(cameras)
+        widget.sourcePanel.onCamerasFound(cameras)
         app.spin(timeout=0.05)
         shown = [box.itemText(index) for index in range(box.count)]
         assert shown[: len(cameras)] == [one.name for one in cameras]
         assert box.currentText == "Sample clip", "what is chosen stays chosen"
     box.setCurrentIndex(1)
     box.hidePopup()
-    widget.onSourceActivated(1)
+    widget.sourcePanel.onSourceActivated(1)
     assert widget.logic.getParameterNode().source == "camera:202:Two"
-    widget.onCamerasFound(())
+    widget.sourcePanel.onCamerasFound(())
     assert box.currentText == "Two (not found)"
 
 
@@ -1061,12 +1061,10 @@ def test_model_missing_or_changed(app, widget, tmp_path):
 
 @pytest.mark.fault("Model: the hand's mesh is missing or damaged")
 def test_mesh_missing(app, widget, tmp_path, monkeypatch):
-    from LiveHandLib import logic
-
     for name in ("nowhere.npz", "damaged.npz"):
         (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no mesh")
         slicer.mrmlScene.Clear(0)
-        monkeypatch.setattr(logic, "MESH_FILE_NAME", str(tmp_path / name))
+        monkeypatch.setattr(widget.logic.display, "meshPath", tmp_path / name)
         tickInVain(app, widget, SAMPLE_CLIP, f"{name} cannot be read")
     monkeypatch.undo()
     slicer.mrmlScene.Clear(0)
@@ -1102,7 +1100,7 @@ def test_scene_settings_damaged(app, widget, tmp_path, name, text):
     app.showModule(None)
     slicer.mrmlScene.Clear(0)
     node = widget.logic.getParameterNode().parameterNode
-    widget.logic._useNode(None)  # as after a start of Slicer
+    widget.logic.parameters.use(None)  # as after a start of Slicer
     node.SetParameter(name, text)
     app.showModule("LiveHand")
     assertTold(widget, "have been set back")

@@ -501,18 +501,18 @@ def test_drop_down_has_the_cameras_by_name_and_a_file_to_open(app, widget, monke
 
     settled(app, widget.logic)
     widget.logic.getParameterNode().source = ""
-    widget.onCamerasFound((Camera(200, "Bench Camera"), Camera(202, "Second Camera")))
+    widget.sourcePanel.onCamerasFound((Camera(200, "Bench Camera"), Camera(202, "Second Camera")))
     assert entries(widget)[:2] == ["Bench Camera", "Second Camera"]
     assert widget.ui.sourceComboBox.currentText == "Bench Camera", "the first one is chosen"
     assert widget.logic.source() == Camera(200, "Bench Camera")
 
     photo = str(shared / "photos" / "one_hand_1.jpg")
     monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: photo)
-    widget.onSourceActivated(widget.ui.sourceComboBox.count - 1)
+    widget.sourcePanel.onSourceActivated(widget.ui.sourceComboBox.count - 1)
     assert widget.ui.sourceComboBox.currentText == "one_hand_1.jpg"
     assert widget.logic.getParameterNode().source == photo
     monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_arguments: "")
-    widget.onSourceActivated(widget.ui.sourceComboBox.count - 1)
+    widget.sourcePanel.onSourceActivated(widget.ui.sourceComboBox.count - 1)
     assert widget.ui.sourceComboBox.currentText == "one_hand_1.jpg", "nothing was chosen, nothing changes"
 
     widget.logic.setSource(Camera(204, "Lost: Camera"))
@@ -529,7 +529,7 @@ def test_camera_that_was_used_last_is_chosen_first(app, widget):
     widget.ui.liveCheckBox.setChecked(True)  # there is none, but it was used
     settled(app, widget.logic)
     slicer.mrmlScene.Clear(0)
-    widget.onCamerasFound(cameras)
+    widget.sourcePanel.onCamerasFound(cameras)
     assert widget.ui.sourceComboBox.currentText == "Second Camera"
     slicer.app.userSettings().remove("LiveHand/camera")
 

@@ -513,10 +513,10 @@ def test_event_loop_goes_on_while_the_panel_works(app, widget):
             seen.append(len(beats))
             yield number / 50
 
-    panel = widget._motionPanel
-    panel._do(steps, "{percent} %")
+    panel = widget.motionPanel
+    panel.runSteps(steps, "{percent} %")
     assert not widget.ui.recordButton.enabled
-    assert app.spin(lambda: len(seen) == 50 and panel._steps is None, timeout=20)
+    assert app.spin(lambda: len(seen) == 50 and not panel.isBusy(), timeout=20)
     timer.stop()
     assert len(set(seen)) > 10, "others have their turns, after a few steps each"
 
@@ -593,7 +593,7 @@ def test_export_when_the_disk_is_full(app, widget, tmp_path, monkeypatch):
     import qt
 
     record(widget.logic, madeUpFrames(100))
-    widget._motionPanel.update()
+    widget.motionPanel.update()
     path = tmp_path / "a.csv"
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_arguments: str(path))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -635,7 +635,7 @@ def test_export_to_where_nothing_can_be_written(app, widget, tmp_path, monkeypat
     import qt
 
     browser = record(widget.logic, madeUpFrames(1))  # less than a buffer full: writing fails when the file is closed
-    widget._motionPanel.update()
+    widget.motionPanel.update()
     path = place(tmp_path)
     kept = {other for other in tmp_path.iterdir() if not other.is_symlink()}
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_arguments: str(path))

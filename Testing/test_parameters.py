@@ -522,7 +522,7 @@ def entries(caplog, level: int) -> list[str]:
     [
         ("detection.detector.HandDetector.detect", "_track"),  # in the worker's thread
         ("camera.framereader.toRgb", "_fileFrames"),  # in the reader's
-        ("scene.handnodes.HandNodes.update", "_showHands"),  # in a slot
+        ("scene.handnodes.HandNodes.update", "show"),  # in a slot
         ("pose.estimator.HandPoseEstimator.place", "_onFrameProcessed"),
         ("motion.motion.Motion.add", "showFrame"),
     ],
@@ -573,7 +573,7 @@ def test_stack_trace_of_what_the_panel_calls_is_in_the_log(app, widget, monkeypa
         widget.ui.mirroredCheckBox.click()
     else:
         monkeypatch.setattr(widget.logic.motion, "stopRecordingInSteps", raising)
-        widget._motionPanel._keepRecording()
+        widget.motionPanel.keepRecording()
         words = widget.ui.recordingLabel
     (entry,) = entries(caplog, logging.ERROR)
     assert re.search(r"line \d+, in raising\n", entry)

@@ -100,7 +100,7 @@ def test_colours_are_the_scenes(app):
 def test_preview_shows_the_picture_as_it_is(app, widget):
     for width, height in ((320, 240), (133, 240), (640, 480)):  # rows that Qt pads, and pictures for a slice view
         picture = pictureWithCorners(width, height)
-        widget.onPicture(picture)
+        widget.livePanel.onPreview(picture)
         pixels = labelPixels(widget.ui.previewLabel)
         assert pixels.shape == (240, 133 if width == 133 else 320, 3)
         assert shownCorners(pixels) == CORNERS
@@ -120,12 +120,12 @@ def test_next_picture_is_painted_and_nothing_else_laid_out_or_painted(app, widge
 
     def seenWhilePictureComes() -> list:
         watch.seen.clear()
-        widget.onPicture(pictureWithCorners())
+        widget.livePanel.onPreview(pictureWithCorners())
         app.spin(lambda: False, timeout=0.1)
         return list(watch.seen)
 
     watch, label, panel = Watch(), widget.ui.previewLabel, widget.ui.previewCollapsibleButton
-    widget.onPicture(pictureWithCorners())
+    widget.livePanel.onPreview(pictureWithCorners())
     app.spin(lambda: False, timeout=0.1)
     label.installEventFilter(watch)
     panel.installEventFilter(watch)

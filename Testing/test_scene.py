@@ -445,14 +445,14 @@ def test_view_can_be_chosen_and_a_moved_transform_is_told(app, logic, widget):
 
     play(app, logic, SAMPLE_CLIP)
     box = widget.ui.viewComboBox
-    widget.onViewActivated(box.findData("camera"))
+    widget.handPanel.onViewActivated(box.findData("camera"))
     node = logic.getParameterNode().cameraToRAS
     assert np.allclose(slicer.util.arrayFromTransformMatrix(node), CAMERA_TO_RAS["camera"])
     assert box.currentData == "camera"
     slicer.util.updateTransformMatrixFromArray(node, np.eye(4))
-    widget.updateView()
+    widget.handPanel.updateView()
     assert box.currentText == "As the transform has it"
-    widget.onViewActivated(box.findData("owner"))
+    widget.handPanel.onViewActivated(box.findData("owner"))
     assert logic.view() == "owner" and box.count == 2
 
 

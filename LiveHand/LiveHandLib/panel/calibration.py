@@ -8,8 +8,9 @@ from ..calibration.board import CHARUCO, CHESSBOARD, CURRENT, LEGACY, PAPERS_MM,
 from ..calibration.boardviews import VIEWS_WANTED, Calibration, Progress
 from ..calibration.intrinsics import GUESSED_FIELD_OF_VIEW_DEG, Intrinsics
 from ..detection import detector
-from .pixmap import pixmap
+from ..tracking.worker import Statistics
 from .sentences import sentence
+from .widgets import pixmap
 
 
 class CalibrationPanel:
@@ -30,8 +31,8 @@ class CalibrationPanel:
         ui.boardKindComboBox.addItem(_("Chessboard"), CHESSBOARD)
         for paper in PAPERS_MM:
             ui.boardPaperComboBox.addItem(paper, paper)
-        self._restoreBoard()
-        self._showProgress(None)
+        self.restoreBoard()
+        self.showProgress(None)
         self._showHint("")
         ui.boardPrintButton.connect("clicked(bool)", self.onPrintButton)
         ui.calibrateButton.connect("toggled(bool)", self.onCalibrateToggled)
@@ -39,8 +40,9 @@ class CalibrationPanel:
         ui.calibrationExportButton.connect("clicked(bool)", self.onExportButton)
         ui.calibrationForgetButton.connect("clicked(bool)", self.onForgetButton)
         logic.worker.stateChanged.connect(self.onStateChanged)
-        logic.worker.calibrating.connect(self._showProgress)
+        logic.worker.calibrating.connect(self.showProgress)
         logic.worker.calibrated.connect(self.onCalibrated)
+        logic.worker.statistics.connect(self.onStatistics)
 
     def update(self) -> None:
         """Show what holds for the source that is chosen."""
@@ -54,6 +56,10 @@ class CalibrationPanel:
         ui.calibrationImportButton.enabled = hasSource
         ui.calibrationExportButton.enabled = intrinsics is not None and intrinsics.isCalibrated
         ui.calibrationForgetButton.enabled = bool(logic.calibrations()) or logic.calibrationFailure is not None
+
+    def onStatistics(self, _statistics: Statistics) -> None:
+        """Show the calibration for the size that the frames have by now."""
+        self.update()
 
     def _description(self, intrinsics: Intrinsics | None) -> str:
         """Which calibration is in use."""
@@ -70,7 +76,7 @@ class CalibrationPanel:
         )
         others = ", ".join("{} × {}".format(*other.imageSize) for other in self._logic.calibrations())
         if others:
-            text += " " + _("This camera's calibrations are for pictures of another shape ({sizes} px).").format(
+            text += " " + _("This camera's calibrations are for images of another shape ({sizes} px).").format(
                 sizes=others
             )
         return text
@@ -87,7 +93,8 @@ class CalibrationPanel:
             ui.boardSquareSpinBox.value,
         )
 
-    def _restoreBoard(self) -> None:
+    def restoreBoard(self) -> None:
+        """Describe the board that the user described last."""
         ui, settings, default = self._ui, slicer.app.userSettings(), Board()
         usesLetter = qt.QLocale().measurementSystem() == qt.QLocale.ImperialUSSystem
         kind = settings.value(self.SETTINGS + "Kind", default.kind)
@@ -148,15 +155,16 @@ class CalibrationPanel:
         for widget in (ui.boardKindComboBox, ui.boardColumnsSpinBox, ui.boardRowsSpinBox, ui.boardSquareSpinBox):
             widget.enabled = not isCalibrating
         if not isCalibrating:
-            self._showProgress(None)
+            self.showProgress(None)
 
-    def _showProgress(self, progress: Progress | None) -> None:
+    def showProgress(self, progress: Progress | None) -> None:
+        """Show how the calibration goes; None when none is under way."""
         ui = self._ui
-        ui.calibrationPictureLabel.visible = ui.calibrationProgressBar.visible = progress is not None
+        ui.calibrationPreviewLabel.visible = ui.calibrationProgressBar.visible = progress is not None
         if progress is None:
-            ui.calibrationPictureLabel.clear()
+            ui.calibrationPreviewLabel.clear()
             return
-        ui.calibrationPictureLabel.setPixmap(pixmap(progress.preview))
+        ui.calibrationPreviewLabel.setPixmap(pixmap(progress.preview))
         ui.calibrationProgressBar.setValue(int(100 * progress.done))
         taken = _("Views: {count} of at least {wanted}.").format(count=progress.views, wanted=VIEWS_WANTED)
         parts = [taken, _rejection(progress), _advice(progress), _layout(progress.layout)]
@@ -231,7 +239,7 @@ def _rejection(progress: Progress) -> str:
         "noBoard": _("The board is not seen."),
         "fewCorners": _("Too little of the board is seen."),
         "moved": _("Hold the board still."),
-        "blurred": _("The picture is blurred: more light or more distance helps."),
+        "blurred": _("The image is blurred: more light or more distance helps."),
         "nothingNew": "",
     }[progress.rejection]
 
@@ -241,9 +249,9 @@ def _advice(progress: Progress) -> str:
         return {
             "top": _("Tilt the board's upper edge towards the camera."),
             "bottom": _("Tilt the board's lower edge towards the camera."),
-            "left": _("Turn the board's edge that is left in the picture towards the camera."),
-            "right": _("Turn the board's edge that is right in the picture towards the camera."),
+            "left": _("Turn the board's edge that is left in the image towards the camera."),
+            "right": _("Turn the board's edge that is right in the image towards the camera."),
         }[progress.tiltsWanted[0]]
     if progress.cellsWanted:
-        return _("Move the board to where the picture is dark.")
+        return _("Move the board to where the image is dark.")
     return _("Show the board somewhere else, closer or farther away.")

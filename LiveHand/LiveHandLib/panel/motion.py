@@ -46,6 +46,10 @@ class MotionPanel:
             self._steps.close()
         self._steps = self._onDone = None
 
+    def isBusy(self) -> bool:
+        """Whether something is under way that is done a little at a time."""
+        return self._steps is not None
+
     def update(self) -> None:
         """Show what the parameter node and the logic say."""
         ui, motion = self._ui, self._logic.motion
@@ -57,7 +61,7 @@ class MotionPanel:
         ui.plottedMeasuresList.blockSignals(blocked)
 
         isRecording = bool(motion.recording and not motion.recording.isStopped)
-        isBusy = self._steps is not None
+        isBusy = self.isBusy()
         blocked = ui.recordButton.blockSignals(True)
         ui.recordButton.setChecked(isRecording)
         ui.recordButton.blockSignals(blocked)
@@ -84,13 +88,13 @@ class MotionPanel:
             self._logic.motion.startRecording()
             self.update()
         else:
-            self._keepRecording()
+            self.keepRecording()
 
     def onStatistics(self, _statistics: worker.Statistics) -> None:
         """Show how long the recording is, and end it when it is full."""
         recording = self._logic.motion.recording
         if recording and recording.isFull:
-            self._keepRecording()
+            self.keepRecording()
             self._tell(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
         elif recording or self._ui.recordButton.checked:
             self.update()
@@ -98,12 +102,13 @@ class MotionPanel:
     def onStateChanged(self, state: str) -> None:
         """Keep the recording when Live has gone off."""
         if state == worker.OFF and self._logic.motion.recording:
-            self._keepRecording()
+            self.keepRecording()
         self.update()
 
-    def _keepRecording(self) -> None:
-        if self._steps is None:
-            self._do(
+    def keepRecording(self) -> None:
+        """End the recording and put it into the scene, a little at a time."""
+        if not self.isBusy():
+            self.runSteps(
                 self._logic.motion.stopRecordingInSteps,
                 _("Putting the recording into the scene: {percent} %"),
                 lambda: slicer.modules.sequences.showSequenceBrowser(self._logic.getParameterNode().recording),
@@ -119,7 +124,7 @@ class MotionPanel:
             _("Comma-separated values") + " (*.csv)",
         )
         if path:
-            self._do(
+            self.runSteps(
                 lambda: self._logic.motion.exportCsvInSteps(path, browser), _("Writing the recording: {percent} %")
             )
 
@@ -145,7 +150,7 @@ class MotionPanel:
         self._message = "⚠ " + sentence(error)
         self.update()
 
-    def _do(self, begin, activity: str, onDone=lambda: None) -> None:
+    def runSteps(self, begin, activity: str, onDone=lambda: None) -> None:
         """Do the steps of something, a few at a time.
 
         :param begin: returns the :data:`recording.Steps`.

@@ -120,9 +120,9 @@ def sentence(error: LiveHandError) -> str:
             "The camera has sent no frame for {seconds} seconds: "
             "unplug it and plug it in again, or choose another one, then tick Live again."
         ),
-        "cameraLost": _("The camera stopped sending pictures: check its cable, then tick Live again."),
+        "cameraLost": _("The camera stopped sending frames: check its cable, then tick Live again."),
         "fileMissing": _("There is no file {path}: choose another one."),
-        "notAVideo": _("{path} cannot be read as a video or picture: choose another file."),
+        "notAVideo": _("{path} cannot be read as a video or image: choose another file."),
         "codecMissing": _(
             "This OpenCV cannot decode {codec} video: convert the file to H.264, for example with HandBrake or "
             "ffmpeg -i FILE -c:v libx264 FILE.mp4."
@@ -132,7 +132,7 @@ def sentence(error: LiveHandError) -> str:
             "or a video."
         ),
         "pictureUnusable": _(
-            "These are pictures of an unknown kind or size ({shape}, {dtype}): choose another camera or file."
+            "These are images of an unknown kind or size ({shape}, {dtype}): choose another camera or file."
         ),
         "calibrationMissing": _("The calibration file {path} cannot be read: choose another one."),
         "notACalibration": _(
@@ -147,7 +147,7 @@ def sentence(error: LiveHandError) -> str:
             "The calibration has figures that are infinite or no numbers: calibrate the camera, or import another file."
         ),
         "calibrationImageSize": _(
-            "The calibration is for pictures of {width} × {height} pixels, which no camera takes: "
+            "The calibration is for images of {width} × {height} pixels, which no camera takes: "
             "calibrate the camera, or import another file."
         ),
         "calibrationFocalLength": _(
@@ -155,11 +155,11 @@ def sentence(error: LiveHandError) -> str:
             "calibrate the camera, or import another file."
         ),
         "calibrationPrincipalPoint": _(
-            "The calibration has its principal point at {x}, {y} px, outside the picture: "
+            "The calibration has its principal point at {x}, {y} px, outside the image: "
             "calibrate the camera, or import another file."
         ),
         "calibrationDistortion": _(
-            "The calibration's distortion folds the picture over itself: calibrate the camera, or import another file."
+            "The calibration's distortion folds the image over itself: calibrate the camera, or import another file."
         ),
         "calibrationResolution": _(
             "The calibration is for {width} × {height} pixels and says nothing about {newWidth} × {newHeight}: "
@@ -218,8 +218,8 @@ def hintSentence(hint: str) -> str:
     """The sentence for a hint of :func:`hints.hint`, in the user's language; empty if there is none."""
     sentences = {
         "": "",
-        "dark": _("The picture is dark: turn on a light, best from the front."),
+        "dark": _("The image is dark: turn on a light, best from the front."),
         "outside": _("The hand is partly out of view: move it to the middle."),
-        "small": _("The hand is small in the picture: come closer."),
+        "small": _("The hand is small in the image: come closer."),
     }
     return sentences[hint]

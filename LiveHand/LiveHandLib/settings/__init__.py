@@ -1,0 +1,1 @@
+"""What is kept: with the scene, and with the user."""

@@ -1,0 +1,159 @@
+"""The module's parameters, kept with the scene. Knows MRML and Slicer's parameter nodes, nothing of Qt."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import slicer
+import vtk
+from slicer import (
+    vtkMRMLLinearTransformNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLModelNode,
+    vtkMRMLPlotChartNode,
+    vtkMRMLSequenceBrowserNode,
+    vtkMRMLTableNode,
+)
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+from ..errors import LiveHandError
+from ..pose import coordinates, handpose, smoothing
+from ..scene import handnodes
+from .usersettings import UserSettings
+
+
+@parameterNodeWrapper
+class LiveHandParameterNode:
+    """
+    What the user chose and the nodes that show it, kept with the scene.
+
+    source - Where the frames come from: a camera (see devices.sourceOf), the path of a video or image file, or nothing.
+    resolution - Size that a camera's frames shall have, such as "1280x720"; as the camera has it if empty.
+    numberOfHands - How many hands to look for.
+    mirrored - The source shows what is before it as a mirror does.
+    showInSliceView - Show the preview in the red slice view.
+    everyFrame - Process every frame of a file instead of playing it at its own pace.
+    modelPath - The hand landmarker bundle; the one that comes with LiveHand if empty.
+    modelSha256 - SHA-256 of the bundle at modelPath, in hexadecimal.
+    palmWidthMm - From the index finger's to the little finger's knuckle of the user, mm.
+    smoothingMs - How far a slow hand may stay behind, ms.
+    pointer - Whether the index fingers point.
+    tipOffsetMm - From MediaPipe's landmark to the end of the finger, mm.
+    padOffsetMm - From the finger's middle towards its pad, mm.
+    display - Which models show the hands.
+    cameraToRAS - Takes the hands from the camera's coordinate system to RAS.
+    leftLandmarks, rightLandmarks - The hands' 21 landmarks.
+    leftSurface, rightSurface - The hands' skin.
+    leftSkeleton, rightSkeleton - Spheres at the landmarks and tubes along the bones.
+    measureAngles - Measure the joint angles while live.
+    plottedMeasures - Which of them the chart shows; names out of angles.MEASURES.
+    leftAngles, rightAngles - The hands' joint angles over the last time.
+    anglesChart - Shows them.
+    recording - The newest recording.
+    leftPointer, rightPointer - Their origins are the tips of the index fingers.
+    """
+
+    source: str = ""
+    resolution: str = ""
+    numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
+    mirrored: bool = False
+    showInSliceView: bool = False
+    everyFrame: bool = False
+    modelPath: str = ""
+    modelSha256: str = ""
+    palmWidthMm: Annotated[float, WithinRange(handpose.LEAST_PALM_WIDTH_MM, handpose.GREATEST_PALM_WIDTH_MM)] = (
+        handpose.DEFAULT_PALM_WIDTH_MM
+    )
+    smoothingMs: Annotated[float, WithinRange(0.0, 500.0)] = smoothing.DEFAULT_DELAY_MS
+    pointer: bool = False
+    tipOffsetMm: Annotated[float, WithinRange(-20.0, 30.0)] = coordinates.TIP_OFFSET_MM
+    padOffsetMm: Annotated[float, WithinRange(-10.0, 15.0)] = coordinates.PAD_OFFSET_MM
+    display: handnodes.Display = handnodes.Display.SURFACE
+    cameraToRAS: vtkMRMLLinearTransformNode
+    leftLandmarks: vtkMRMLMarkupsFiducialNode
+    leftSurface: vtkMRMLModelNode
+    leftSkeleton: vtkMRMLModelNode
+    rightLandmarks: vtkMRMLMarkupsFiducialNode
+    rightSurface: vtkMRMLModelNode
+    rightSkeleton: vtkMRMLModelNode
+    measureAngles: bool = False
+    plottedMeasures: list[str] = ["Index MCP flexion", "Index PIP flexion", "Index DIP flexion"]
+    leftAngles: vtkMRMLTableNode
+    rightAngles: vtkMRMLTableNode
+    anglesChart: vtkMRMLPlotChartNode
+    recording: vtkMRMLSequenceBrowserNode
+    leftPointer: vtkMRMLLinearTransformNode
+    rightPointer: vtkMRMLLinearTransformNode
+
+
+class SceneParameters:
+    """Reads the scene's parameter node and observes it, while scenes are closed and loaded.
+
+    :param userSettings: what a node without parameters begins with.
+    :param onModified: called after the node was modified.
+    :param onUnreadable: called with a :class:`LiveHandError` when a node's parameters cannot be read and are reset.
+
+    :ivar node: the wrapper of the node in use, or None.
+    """
+
+    def __init__(
+        self,
+        userSettings: UserSettings,
+        onModified: Callable[..., None],
+        onUnreadable: Callable[[LiveHandError], None],
+    ) -> None:
+        self.node: LiveHandParameterNode | None = None
+        self._userSettings = userSettings
+        self._onModified: Callable[..., None] | None = onModified
+        self._onUnreadable = onUnreadable
+        self._tag: int | None = None
+
+    def isInScene(self) -> bool:
+        """Whether there is a node in use, and nobody has removed it."""
+        return self.node is not None and self.node.parameterNode.GetScene() is not None
+
+    def use(self, node: "slicer.vtkMRMLScriptedModuleNode | None", isNew: bool = False) -> None:
+        """Read and observe this node from now on; or none, while a scene comes or goes.
+
+        :param isNew: nothing was ever chosen in it.
+        """
+        if self.node and self._tag is not None:
+            self.node.RemoveObserver(self._tag)
+        self.node = self._tag = None  # first, for it would read what cannot be read
+        if node:
+            isNew = isNew or not node.GetParameterCount()
+            self.node = self._validated(node)
+            if isNew:
+                self._userSettings.recall(self.node)
+            self._userSettings.note(self.node)
+            if self._onModified:
+                # After the parameter node's own observers, which read the values anew.
+                self._tag = self.node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._onModified)
+
+    def close(self) -> None:
+        """Observe no node any more."""
+        self._onModified = None
+        self.use(None)
+
+    def _validated(self, node: "slicer.vtkMRMLScriptedModuleNode") -> LiveHandParameterNode:
+        """The node's parameters, with their defaults if any of them cannot be read or is out of its range."""
+        try:
+            # Before a wrapper is made: it checks no ranges, and one that fails half-way cannot be deleted in peace.
+            for name, parameter in LiveHandParameterNode.allParameters.items():
+                if parameter.serializer.isIn(node, name):
+                    parameter.serializer.validate(parameter.serializer.read(node, name))
+        except (ValueError, TypeError):
+            self._setBack(node)
+            self._onUnreadable(LiveHandError("settingsUnreadable"))
+        return LiveHandParameterNode(node)
+
+    @staticmethod
+    def _setBack(node: "slicer.vtkMRMLScriptedModuleNode") -> None:
+        """Unset the parameters, but for the nodes: they are the user's, and others would be made in their place."""
+        with slicer.util.NodeModify(node):
+            node.UnsetAllParameters()
+            for name, kind in LiveHandParameterNode.__annotations__.items():
+                if isinstance(kind, type) and issubclass(kind, slicer.vtkMRMLNode):
+                    if isinstance(node.GetNodeReference(name), kind):
+                        node.SetParameter(name, "")  # as the wrapper notes that it is set
+                    else:
+                        node.RemoveNodeReferenceIDs(name)
