@@ -1,9 +1,10 @@
-"""Runs the demo, the tests and the benchmark in a Python environment of their own, made when it is first needed.
+"""Runs the demo, the tests and the measurements in a Python environment of their own, made when it is first needed.
 
     python3 Testing/run.py demo [options]
     python3 Testing/run.py tests [--coverage] [options of pytest]
     python3 Testing/run.py benchmark [options]
     python3 Testing/run.py soak [options]
+    python3 Testing/run.py make [name]
     python3 Testing/run.py lint [--fix]
 
 The environment is kept in the user's cache folder and made anew when the requirements change. Needs nothing but Python.
@@ -12,6 +13,7 @@ The environment is kept in the user's cache folder and made anew when the requir
 import contextlib
 import ctypes
 import hashlib
+import importlib
 import os
 import platform
 import re
@@ -59,7 +61,7 @@ class Failure(Exception):
 
 def demo(arguments):
     """Show the module at work, with a clip or a camera."""
-    from demo import main
+    from tools.demo import main
 
     return main(arguments)
 
@@ -68,13 +70,13 @@ def tests(arguments):
     """Run the tests; the options are pytest's, and --coverage for the lines that no test runs."""
     import pytest
 
-    from fakecamera import restartLoaded
+    from support.fakecamera import restartLoaded
 
     restartLoaded()
     chosen = any(Path(argument.split("::")[0]).exists() for argument in arguments if argument[0] != "-")
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cacheFolder() / "hypothesis"))
     cache = ["-o", f"cache_dir={cacheFolder() / 'pytest'}"]
-    options = [*cache, *arguments, *([] if chosen else [str(TESTING)])]
+    options = [*cache, *arguments, *([] if chosen else [str(TESTING / "tests")])]
     if "--coverage" not in options:
         return pytest.main(options)
     options.remove("--coverage")
@@ -103,23 +105,39 @@ def coverageReported():
 
 def benchmark(arguments):
     """Measure LiveHand beside the other ways of getting a hand into Slicer."""
-    from benchmark import main
+    from benchmark.comparison import main
 
     return main(arguments)
 
 
 def accuracy(arguments):
     """Measure how far LiveHand's landmarks are from the truth."""
-    from accuracy import main
+    from benchmark.accuracy import main
+
+    return main(arguments)
+
+
+def angles(arguments):
+    """Measure how far the joint angles are from the truth."""
+    from benchmark.angle_accuracy import main
 
     return main(arguments)
 
 
 def soak(arguments):
     """Keep the module live for an hour and see whether anything grows."""
-    from soak import main
+    from benchmark.soak import main
 
     return main(arguments)
+
+
+def make(arguments):
+    """Make an image of the documentation or a resource of the module anew; without a name, lists them."""
+    names = sorted(path.stem.removeprefix("make_") for path in (TESTING / "tools").glob("make_*.py"))
+    if arguments[:1] not in [[name] for name in names]:
+        say(f"Usage: python3 Testing/run.py make <{'|'.join(names)}> [options]")
+        return 2
+    return importlib.import_module(f"tools.make_{arguments[0]}").main(arguments[1:])
 
 
 def lint(arguments):
@@ -134,7 +152,7 @@ def lint(arguments):
     return max(map(abs, codes))
 
 
-COMMANDS = {"demo": demo, "tests": tests, "benchmark": benchmark, "accuracy": accuracy, "soak": soak, "lint": lint}
+COMMANDS = {command.__name__: command for command in (demo, tests, benchmark, accuracy, angles, soak, make, lint)}
 
 
 # The environment
@@ -367,6 +385,7 @@ def main():
         return restart(other)
     if Path(sys.prefix).resolve() != environmentFolder().resolve():
         return restart([prepare()])
+    sys.path.insert(1, str(TESTING.parent / "LiveHand"))
     return COMMANDS[arguments[0]](arguments[1:])
 
 

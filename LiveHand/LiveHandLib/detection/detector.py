@@ -72,7 +72,7 @@ class Hand:
         picture, y down, z away from the camera.
     :ivar depthPx: (21,) the landmarks' depths behind the wrist's, in px of the picture, as if seen from afar (weak
         perspective). With ``imagePx`` they are the hand's shape, and give its joint angles with little
-        more than half the error that ``worldMm`` has (Testing/angle_accuracy.py).
+        more than half the error that ``worldMm`` has (Testing/benchmark/angle_accuracy.py).
     """
 
     handedness: str

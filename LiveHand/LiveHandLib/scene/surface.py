@@ -50,7 +50,7 @@ class HandSurface:
     the next, whether a finger is straight, bent or seen edge-on. Bones are as long as the landmarks say and as thick
     as the hand is large. Where landmarks ask for what no hand does, it stays at the limit.
 
-    :param path: the mesh, see ``Testing/make_hand_mesh.py``.
+    :param path: the mesh, see ``Testing/tools/make_hand_mesh.py``.
     :param side: ``"Right"``, or ``"Left"`` for its mirror image.
     :raises LiveHandError: ``meshMissing`` when the mesh cannot be read.
 

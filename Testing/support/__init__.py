@@ -1,0 +1,1 @@
+"""What tests, measurements and tools share: fake cameras, rendered hands and boards, files, faults."""

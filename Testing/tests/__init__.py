@@ -1,0 +1,1 @@
+"""The tests; ``run.py tests`` runs them."""
