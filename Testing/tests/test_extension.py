@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support.paths import ROOT, SAMPLE_CLIP
+from support.paths import MODEL, ROOT, SAMPLE_CLIP
 
 MODULE = ROOT / "LiveHand"
 LIBRARY = MODULE / "LiveHandLib"
@@ -42,13 +42,14 @@ def test_every_file_of_the_module_is_listed():
     assert shipped == cmakeList("MODULE_PYTHON_SCRIPTS") | resources | pages | {"CMakeLists.txt"}
 
 
-def test_what_the_module_needs_of_the_extensions_resources_is_listed():
-    here = {name.removeprefix("Resources/") for name in trackedFiles() if name.startswith("Resources/")}
-    assert cmakeList("EXTENSION_RESOURCES") <= here
-    # Pictures are for the web page; everything else is needed where the module is installed.
-    assert {name for name in here if not name.endswith((".png", ".webp"))} == cmakeList("EXTENSION_RESOURCES")
-    for name in here - {name for name in here if name.endswith((".png", ".webp", ".md"))}:
-        assert f"{name.rpartition('.')[0]}.LICENSE.md" in here, "whoever made it is named beside it"
+def test_what_others_made_has_its_licence_beside_it():
+    resources = {Path(name) for name in cmakeList("MODULE_PYTHON_RESOURCES")}
+    made = {path for path in resources if path.suffix in (".npz", ".mp4", ".task")}
+    assert len(made) == 3 and {path.with_suffix(".LICENSE.md") for path in made} <= resources
+
+
+def test_top_level_resources_are_images_of_the_documentation():
+    assert all(path.suffix in (".png", ".webp") for path in map(Path, trackedFiles()) if path.parts[0] == "Resources")
 
 
 def test_top_level_has_nothing_else():
@@ -108,9 +109,9 @@ def test_entry_for_the_extensions_index():
 def test_model_is_the_one_that_was_measured():
     from LiveHandLib.detection import detector
 
-    content = (ROOT / "Resources" / detector.MODEL_FILE_NAME).read_bytes()
+    content = MODEL.read_bytes()
     assert hashlib.sha256(content).hexdigest() == detector.MODEL_SHA256
-    assert detector.MODEL_SHA256 in (ROOT / "Resources" / "hand_landmarker.LICENSE.md").read_text()
+    assert detector.MODEL_SHA256 in MODEL.with_suffix(".LICENSE.md").read_text()
 
 
 def test_sample_clip_is_small():

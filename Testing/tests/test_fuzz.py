@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from support.helpers import liveHandThreads, settled
-from support.paths import ROOT, SAMPLE_CLIP
+from support.paths import MESH, SAMPLE_CLIP
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -605,11 +605,11 @@ def test_any_hands_through_all_that_is_computed(part):
     from LiveHandLib.motion.joints import jointAngles, pinchDistance
     from LiveHandLib.pose.coordinates import pointer
     from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
-    from LiveHandLib.scene.surface import MESH_FILE_NAME, HandSurface
+    from LiveHandLib.scene.surface import HandSurface
     from LiveHandLib.tracking import preview
     from LiveHandLib.tracking.hints import hint
 
-    surfaces = {side: HandSurface(ROOT / "Resources" / MESH_FILE_NAME, side) for side in detector.HANDEDNESSES}
+    surfaces = {side: HandSurface(MESH, side) for side in detector.HANDEDNESSES}
 
     def assertComputed(side: str, hand) -> None:
         seen = np.column_stack([hand.imagePx, hand.depthPx])

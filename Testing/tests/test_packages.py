@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from support.paths import ROOT
+from support.paths import MODEL, REQUIREMENTS, ROOT, SAMPLE_CLIP
 
-REQUIREMENTS = ROOT / "LiveHand" / "Resources" / "requirements.txt"
 OLD, OTHER = "opencv-python-headless==4.9.0.80", "opencv-contrib-python-headless==4.11.0.86"
 CAMERAS, INFO = "cv2_enumerate_cameras", "cv2_enumerate_cameras-1.4.0.dist-info"
 
@@ -123,14 +122,14 @@ class Environment:
 
     def assertWorks(self, numpy: str = NUMPY) -> None:
         """The same, and the hand of the sample clip is found."""
-        works = """
+        works = f"""
             print(packages.missing(FILE), told(packages.obstacle, FILE))
             detector.importPackages()
             import cv2, numpy
-            tracker = detector.HandDetector(detector.loadModel({model!r}))
-            capture = cv2.VideoCapture({clip!r})
+            tracker = detector.HandDetector(detector.loadModel({str(MODEL)!r}))
+            capture = cv2.VideoCapture({str(SAMPLE_CLIP)!r})
             print(numpy.__version__, len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
-        """.format(model=str(ROOT / "Resources/hand_landmarker.task"), clip=str(ROOT / "Resources/SampleHand.mp4"))
+        """
         assert self.script(works).split() == ["[]", numpy, "1"]
 
 

@@ -728,7 +728,6 @@ def test_reload_takes_the_library_as_well(tmp_path):
 
     folder = tmp_path / "LiveHand"
     shutil.copytree(ROOT / "LiveHand", folder / "LiveHand", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "Resources", folder / "Resources")
     words = {"testing": str(ROOT / "Testing"), "folder": str(folder), "clip": str(SAMPLE_CLIP)}
     code = textwrap.dedent(RELOADING).format(**words)
     environment = {**os.environ, "PYTHONPATH": ""}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from support.helpers import goLive, nodesOfLiveHand, play, settled
-from support.paths import ROOT, SAMPLE_CLIP
+from support.paths import MESH, SAMPLE_CLIP
 
 pytestmark = pytest.mark.usefixtures("model")
 
@@ -388,7 +388,7 @@ def test_hand_of_a_saved_scene_that_is_not_seen_is_hidden_when_live_goes_on(app,
     from LiveHandLib.scene.handnodes import HandNodes
 
     parameterNode = widget.logic.getParameterNode()
-    saved = HandNodes("Left", parameterNode, ROOT / "Resources" / "HandMesh.npz")
+    saved = HandNodes("Left", parameterNode, MESH)
     saved.update(np.random.default_rng(0).uniform(-80, 80, (21, 3)))
     displays = parameterNode.leftSurface.GetDisplayNode(), parameterNode.leftLandmarks.GetDisplayNode()
     assert all(display.GetVisibility() for display in displays)

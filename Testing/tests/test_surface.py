@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from LiveHandLib.scene.surface import MESH_FILE_NAME, HandSurface, landmarksOfJoints
+from LiveHandLib.scene.surface import HandSurface, landmarksOfJoints
 from support.helpers import play
-from support.paths import ROOT, SAMPLE_CLIP
-
-MESH = ROOT / "Resources" / MESH_FILE_NAME
+from support.paths import MESH, ROOT, SAMPLE_CLIP
 
 
 def restLandmarks() -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import vtk
 
 from host.application import Application
-from support.paths import MODULE, ROOT, SAMPLE_CLIP
+from support.paths import IMAGES, MODULE, SAMPLE_CLIP
 
 SIZE = (400, 300)  # of each half, px
 EVERY = 2  # frames of the clip for one of the animation
@@ -56,7 +56,7 @@ def views(app, logic, frames: list) -> list[np.ndarray]:
 
 def main(argv: list[str]) -> None:
     """Write ``Resources/Animation.webp``."""
-    path = Path(argv[0]) if argv else ROOT / "Resources" / "Animation.webp"
+    path = Path(argv[0]) if argv else IMAGES / "Animation.webp"
     with Application(headless=True) as app:
         app.loadModule(MODULE)
         import LiveHand

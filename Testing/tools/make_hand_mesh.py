@@ -1,6 +1,6 @@
 """Makes the mesh of LiveHand's surface hand from the rigged right hand of the WebXR input profiles.
 
-For the mesh's licence see Resources/HandMesh.LICENSE.md.
+For the mesh's licence see LiveHand/Resources/HandMesh.LICENSE.md.
 
     python3 Testing/run.py make hand_mesh [right.glb] [HandMesh.npz]
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from support.handrender import CONNECTIONS
-from support.paths import MODULE, ROOT
+from support.paths import IMAGES, RESOURCES
 
-ICONS = (MODULE.parent / "Resources" / "Icons" / "LiveHand.png", ROOT / "Resources" / "LiveHand.png")
+ICONS = (RESOURCES / "Icons" / "LiveHand.png", IMAGES / "LiveHand.png")
 SIZE = 128
 OVERSAMPLING = 8  # OpenCV's own anti-aliasing knows nothing of transparency
 

@@ -6,7 +6,7 @@ python3 Testing/run.py make plot [Plot.png]
 from pathlib import Path
 
 from host.application import Application
-from support.paths import MODULE, ROOT, SAMPLE_CLIP
+from support.paths import IMAGES, MODULE, SAMPLE_CLIP
 
 SIZE = (1000, 380)
 MEASURES = ("Index MCP flexion", "Index PIP flexion", "Thumb IP flexion", "Ring PIP flexion")
@@ -14,7 +14,7 @@ MEASURES = ("Index MCP flexion", "Index PIP flexion", "Thumb IP flexion", "Ring 
 
 def main(argv: list[str]) -> None:
     """Write ``Resources/Plot.png``."""
-    path = Path(argv[0]) if argv else ROOT / "Resources" / "Plot.png"
+    path = Path(argv[0]) if argv else IMAGES / "Plot.png"
     with Application(headless=True) as application:
         application.loadModule(MODULE)
         logic = application.showModule("LiveHand").logic

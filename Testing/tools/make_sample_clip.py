@@ -1,7 +1,7 @@
 """Render the bundled sample clip: a right hand that waves, grasps, points, pinches before a webcam.
 
 The same mesh gives the same clip; its last picture leads smoothly into the first. For the mesh's licence see
-Resources/SampleHand.LICENSE.md.
+LiveHand/Resources/SampleHand.LICENSE.md.
 
     python3 Testing/run.py make sample_clip [right.glb] [SampleHand.mp4]
 """

@@ -14,7 +14,7 @@ import numpy as np
 
 from host.application import Application
 from support.handrender import HandCamera, HandRenderer, RiggedHand, placement
-from support.paths import MODULE, ROOT, SAMPLE_CLIP, SHARED
+from support.paths import IMAGES, MODULE, SAMPLE_CLIP, SHARED
 from tools.demo import lookAtHands
 
 FRAME = 120  # fingers spread
@@ -35,7 +35,7 @@ def panel(app, logic) -> None:
     app.spin(hasReached(FRAME - 10), timeout=60)
     lookAtHands(app.view, logic.getParameterNode())
     app.spin(hasReached(FRAME), timeout=60)
-    app.window.grab().save(str(ROOT / "Resources" / "Screenshot.png"))
+    app.window.grab().save(str(IMAGES / "Screenshot.png"))
     stop(app, logic)
 
 
@@ -71,7 +71,7 @@ def bothHands(app, logic, meshes: Path) -> None:
     lookAtHands(app.view, parameterNode)
     image = app.view.image()
     height = len(image)
-    cv2.imwrite(str(ROOT / "Resources" / "BothHands.png"), image[int(0.15 * height) : int(0.75 * height), :, ::-1])
+    cv2.imwrite(str(IMAGES / "BothHands.png"), image[int(0.15 * height) : int(0.75 * height), :, ::-1])
 
 
 def stop(app, logic) -> None:
