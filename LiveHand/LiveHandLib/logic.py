@@ -73,7 +73,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.stateChanged.connect(self._onStateChanged)
         self.worker.ended.connect(self._onEnded)
         self.worker.failed.connect(self._onFailed)
-        self.worker.picture.connect(self._showPreview)
+        self.worker.previewImage.connect(self._showPreview)
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
             slicer.mrmlScene.EndCloseEvent: self._onSceneEndClose,
@@ -279,7 +279,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     # Preview
 
     def setPreview(self, isSeen: bool) -> None:
-        """Have the preview drawn and sent by ``worker.picture``, or not; it costs nothing while it is not.
+        """Have the preview drawn and sent by ``worker.previewImage``, or not; it costs nothing while it is not.
 
         :param isSeen: whether it is on the screen.
         """
@@ -288,13 +288,13 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def _updatePreview(self) -> None:
         if self.getParameterNode().showInSliceView:
-            self.worker.pictureSize = preview.SLICE_SIZE
+            self.worker.previewSize = preview.SLICE_SIZE
         else:
-            self.worker.pictureSize = preview.PANEL_SIZE if self._hasPreview else None
+            self.worker.previewSize = preview.PANEL_SIZE if self._hasPreview else None
             self._cameraSlice.remove()
 
     def _showPreview(self, image: np.ndarray) -> None:
-        if self.worker.pictureSize != preview.SLICE_SIZE:
+        if self.worker.previewSize != preview.SLICE_SIZE:
             return
         with self._stopOnError():
             if qt.QApplication.activeModalWidget():

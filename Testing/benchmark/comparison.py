@@ -386,7 +386,7 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
 
         if way == "naive":
             gil.GilLender._onTimeout = naiveTimeout
-        for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onArrived")):
+        for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onPosted")):
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
         logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.captureTime))

@@ -226,8 +226,8 @@ def test_board_that_is_larger_than_the_paper_or_cannot_be_saved(tmp_path):
 
 def hold(collector: ViewCollector, image: np.ndarray, timestampMs: int):
     """Hold a board still for two pictures."""
-    collector.look(image, timestampMs)
-    return collector.look(image, timestampMs + 33)
+    collector.add(image, timestampMs)
+    return collector.add(image, timestampMs + 33)
 
 
 def test_camera_of_rendered_boards(renderer):
@@ -282,14 +282,14 @@ def test_why_a_picture_is_not_taken(renderer):
     moved = renderer.render(turned(0, 0), [8.0, 0.0, 340.0])
     smeared = cv2.blur(still, (7, 1))
     far = renderer.render(turned(0, 0), [0.0, 0.0, 6000.0])
-    assert collector.look(far, 0).rejection == "noBoard"
-    assert collector.look(still, 33).rejection == "moved", "it is not known yet whether it is still"
-    assert collector.look(moved, 66).rejection == "moved"
-    assert collector.look(smeared, 99).rejection == "moved"
-    assert collector.look(smeared, 132).rejection == "blurred"
-    assert collector.look(still, 165).rejection == ""
-    assert collector.look(still, 198).rejection == "nothingNew"
-    assert collector.look(still, 198).rejection == "moved", "a clock that stands still"
+    assert collector.add(far, 0).rejection == "noBoard"
+    assert collector.add(still, 33).rejection == "moved", "it is not known yet whether it is still"
+    assert collector.add(moved, 66).rejection == "moved"
+    assert collector.add(smeared, 99).rejection == "moved"
+    assert collector.add(smeared, 132).rejection == "blurred"
+    assert collector.add(still, 165).rejection == ""
+    assert collector.add(still, 198).rejection == "nothingNew"
+    assert collector.add(still, 198).rejection == "moved", "a clock that stands still"
     assert len(collector.views) == 1
 
 

@@ -418,11 +418,11 @@ def test_mirrored_clip_in_the_panel(app, widget, unharmed, tmp_path):
     madeMp4(lambda data: videofiles.withMatrix(data, 0, 1, 1, 0), frames=30)(tmp_path / "c.mp4")
     widget.logic.setPreview(True)
     shown = []
-    widget.logic.worker.picture.connect(shown.append)
+    widget.logic.worker.previewImage.connect(shown.append)
     try:
         play(app, widget, tmp_path / "c.mp4")
     finally:
-        widget.logic.worker.picture.disconnect(shown.append)
+        widget.logic.worker.previewImage.disconnect(shown.append)
         widget.logic.setPreview(False)
     assert shown and shown[0].shape[0] > shown[0].shape[1]
     assert videofiles.corner(shown[0][..., :3]) == "upper right", "upper left, in the preview's mirror"

@@ -317,12 +317,12 @@ def test_no_picture_stays_in_memory(app, widget, tracked, monkeypatch, isStopped
     try:
         goLive(app, widget)
         assert app.spin(lambda: len(tracked) > 30, timeout=30)
-        placer = weakref.ref(widget.logic.worker._job.placer)
+        estimator = weakref.ref(widget.logic.worker._estimator)
         if isStopped:
             widget.ui.liveCheckBox.setChecked(False)
         settled(app, widget.logic)
         assert len(pictures) > 30
-        assert placer() is None, "nor does anything else of a run"
+        assert estimator() is None, "nor does anything else of a run"
         assert [number for number, picture in enumerate(pictures) if picture() is not None] == []
     finally:
         gc.enable()
@@ -397,7 +397,7 @@ def test_switch_is_asked_for_under_pythonqt_only_and_may_be_missing(app, monkeyp
 def test_settings_changed_while_live_are_followed(app, widget, tracked, shared):
     goLive(app, widget)
     widget.ui.numberOfHandsSpinBox.setValue(2)
-    assert app.spin(lambda: widget.logic.worker._job and widget.logic.worker._job.settings.numberOfHands == 2)
+    assert app.spin(lambda: widget.logic.worker.settings and widget.logic.worker.settings.numberOfHands == 2)
     before = len(tracked)
     assert app.spin(lambda: len(tracked) > before, timeout=20)
     widget.logic.setSource(shared / "photos" / "two_hands_1.jpg")

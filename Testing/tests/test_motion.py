@@ -82,7 +82,7 @@ def column(table, name: str) -> np.ndarray:
 
 
 def test_seconds_count_on_over_a_source_that_is_opened_again(app):
-    from LiveHandLib.motion.angles import StreamClock
+    from LiveHandLib.motion.streamclock import StreamClock
 
     clock = StreamClock()
     frames = [(5000, 1.0), (5033, 1.03), (5033, 1.05), (5034, 1.06), (0, 3.06), (40, 3.1)]

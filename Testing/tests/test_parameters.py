@@ -147,7 +147,7 @@ def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_
     assert not parameterNode.rightSurface.GetDisplayNode().GetVisibility()
 
     parameterNode.smoothingMs = 200.0
-    assert logic.worker._job.placer.poseParameters.smoothingMs == 200.0
+    assert logic.worker.settings.poseParameters.smoothingMs == 200.0
 
     parameterNode.showInSliceView = True
     assert app.spin(lambda: named("LiveHand Camera"), timeout=20)
@@ -173,7 +173,7 @@ def test_everything_can_be_changed_while_live(app, clip, panelOr, twoHands, tmp_
     model = tmp_path / "other.task"
     model.write_bytes(MODEL.read_bytes())
     logic.setModel(model)
-    assert app.spin(lambda: logic.worker._job and logic.worker._job.settings.modelPath == str(model), timeout=20)
+    assert app.spin(lambda: logic.worker.settings and logic.worker.settings.modelPath == str(model), timeout=20)
     assert frames.until(lambda frame: frame.hands)
     logic.setModel("")
 
@@ -205,7 +205,7 @@ def test_panel_that_was_left_shows_what_was_changed_meanwhile(app, clip, widget)
     app.showModule("LiveHand")
     assert widget.ui.palmWidthSpinBox.value == 71.0
     widget.ui.palmWidthSpinBox.value = 72.0
-    assert widget.logic.worker._job.placer.poseParameters.palmWidthMm == 72.0
+    assert widget.logic.worker.settings.poseParameters.palmWidthMm == 72.0
 
 
 def test_changes_of_one_batch_are_followed_once(app, clip, alone):
@@ -223,7 +223,7 @@ def test_changes_of_one_batch_are_followed_once(app, clip, alone):
     assert app.spin(lambda: states[-1] == "live", timeout=20)
     frames.next()
     assert states.count("starting") <= 1 and states.count("live") == 1
-    settings = alone.worker._job.settings
+    settings = alone.worker.settings
     assert settings.mirrored and settings.numberOfHands == 2 and settings.poseParameters.palmWidthMm == 75.0
 
 
@@ -256,9 +256,9 @@ def test_parameter_changed_in_a_slot_of_a_change(app, clip, alone):
 
     alone.worker.stateChanged.connect(onState)
     alone.getParameterNode().mirrored = True
-    assert frames.until(lambda _frame: alone.worker._job.settings.numberOfHands == 2)
-    assert alone.worker._job.settings.mirrored
-    assert alone.worker._job.settings == alone._settings
+    assert frames.until(lambda _frame: alone.worker.settings.numberOfHands == 2)
+    assert alone.worker.settings.mirrored
+    assert alone.worker.settings == alone._settings
 
 
 def test_logic_that_is_closed_observes_nothing(app, clip):
@@ -294,7 +294,7 @@ def test_two_logics_in_one_scene_share_what_is_chosen(app, clip, widget, alone, 
     assert widget.ui.palmWidthSpinBox.value == 70.0
     for logic, some in zip(logics, frames, strict=True):
         some.next()
-        poseParameters = logic.worker._job.placer.poseParameters
+        poseParameters = logic.worker.settings.poseParameters
         assert (poseParameters.palmWidthMm, poseParameters.smoothingMs) == (70.0, 120.0)
     assert states == []
     widget.logic.setSource(twoHands)
@@ -320,7 +320,7 @@ def test_parameter_node_that_is_gone_is_replaced(app, clip, widget):
     frames = start(app, widget.logic, clip)
     widget.logic.getParameterNode().palmWidthMm = 71.0
     frames.next()
-    assert widget.logic.worker._job.placer.poseParameters.palmWidthMm == 71.0
+    assert widget.logic.worker.settings.poseParameters.palmWidthMm == 71.0
 
 
 # Scenes
@@ -413,9 +413,9 @@ def test_loaded_scenes_nodes_are_used(app, clip, savedScene, panelOr, isLive, is
     assert ofAScript.cameraToRAS is logic.getParameterNode().cameraToRAS is not None
     assert ofAScript.rightLandmarks and ofAScript.recording and ofAScript.numberOfHands == 2
     if isLive and not isClosedBefore:
-        assert app.spin(lambda: logic.worker._job and logic.worker._job.settings.numberOfHands == 2, timeout=20)
+        assert app.spin(lambda: logic.worker.settings and logic.worker.settings.numberOfHands == 2, timeout=20)
         assert app.spin(lambda: logic.worker.state == "live", timeout=20)
-        assert logic.worker._job.placer.poseParameters.palmWidthMm == 77.0
+        assert logic.worker.settings.poseParameters.palmWidthMm == 77.0
     assertSavedNodesAreUsed(app, clip, logic, recordingName, tmp_path)
 
 

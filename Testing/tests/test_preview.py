@@ -32,9 +32,9 @@ def shownCorners(pixels: np.ndarray) -> dict[str, tuple]:
 def pictures(logic):
     """The pictures that arrive from now on."""
     arrived = []
-    logic.worker.picture.connect(arrived.append)
+    logic.worker.previewImage.connect(arrived.append)
     yield arrived
-    logic.worker.picture.disconnect(arrived.append)
+    logic.worker.previewImage.disconnect(arrived.append)
 
 
 def viewPixels(sliceLogic) -> np.ndarray:
@@ -152,6 +152,14 @@ def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):
     assert labelPixels(widget.ui.previewLabel) is None
 
 
+def test_preview_has_its_old_name_as_well(app, widget):
+    arrived = []
+    widget.logic.worker.picture.connect(arrived.append)
+    widget.logic.worker.previewImage.emit(pictureWithCorners())
+    assert len(arrived) == 1
+    widget.logic.worker.picture.disconnect(arrived.append)
+
+
 @pytest.mark.parametrize("way", ["closed", "left"])
 def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tracked, way, monkeypatch):
     from LiveHandLib.tracking import preview
@@ -166,7 +174,7 @@ def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tr
         widget.logic.worker.statistics.connect(reported.append)
         assert app.spin(lambda: len(reported) > 1, timeout=20)
         widget.logic.worker.statistics.disconnect(reported.append)
-    assert widget.logic.worker.pictureSize is None
+    assert widget.logic.worker.previewSize is None
     app.spin(lambda: False, timeout=0.2)  # one may have been on its way
     drawn = []
     monkeypatch.setattr(preview, "mirrored", lambda *arguments: drawn.append(arguments))
@@ -251,7 +259,7 @@ def test_slice_view_on_and_off_while_live(app, widget, redView, pictures):
     assert volume.GetImageData().GetDimensions() == (640, 480, 1)
     assert labelPixels(widget.ui.previewLabel).shape == (240, 320, 3)
     widget.ui.showInSliceViewCheckBox.setChecked(False)
-    assert cameraVolumes() == [] and widget.logic.worker.pictureSize == (320, 240)
+    assert cameraVolumes() == [] and widget.logic.worker.previewSize == (320, 240)
     widget.ui.showInSliceViewCheckBox.setChecked(True)
     assert app.spin(cameraVolumes, timeout=20)
     widget.logic.stop()

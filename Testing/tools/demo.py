@@ -69,7 +69,7 @@ class Recorder:
         self._lender = gil.lender()
         logic.worker.tracked.connect(self._onTracked)  # after the logic's own slot: the nodes have been moved
         self._timed(gil.GilLender, "_lend")
-        self._timed(worker.TrackingWorker, "_onArrived")
+        self._timed(worker.TrackingWorker, "_onPosted")
 
     def _timed(self, cls, name) -> None:
         original = getattr(cls, name)

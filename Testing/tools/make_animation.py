@@ -21,13 +21,13 @@ CLOSER = 1.45  # than where everything within the motion's box would be seen fro
 def played(app, logic) -> tuple[list, list[np.ndarray]]:
     """Play the clip through the module; returns each tracked frame and its preview, RGB."""
     frames, previews = [], []
-    logic.worker.PICTURE_EVERY_S = 0.0  # a preview of each frame
+    logic.worker.PREVIEW_EVERY_S = 0.0  # a preview of each frame
     logic.worker.tracked.connect(frames.append)
-    logic.worker.picture.connect(previews.append)
+    logic.worker.previewImage.connect(previews.append)
     logic.getParameterNode().everyFrame = True
     logic.setSource(SAMPLE_CLIP)
     logic.start()
-    logic.worker.pictureSize = SIZE
+    logic.worker.previewSize = SIZE
     app.spin(lambda: logic.worker.state == "off", timeout=120)
     return frames, previews
 

@@ -117,8 +117,8 @@ class ViewCollector:
         self._tilts = dict.fromkeys(TILTS, 0)  # views of each
         self._last = View(np.zeros(0, int), np.zeros((0, 2))), 0
 
-    def look(self, image: np.ndarray, timestampMs: int) -> Progress:
-        """Look at the next picture, and keep its view of the board if that adds something.
+    def add(self, image: np.ndarray, timestampMs: int) -> Progress:
+        """Find the board in the next image, and keep the view if it adds something.
 
         :param image: (height, width, 3) uint8, RGB; of the same size each time.
         :param timestampMs: time in the stream, ms.

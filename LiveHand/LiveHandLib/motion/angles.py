@@ -21,32 +21,6 @@ _UNITS = {TIME: "s", PINCH: "mm"} | dict.fromkeys(joints.ANGLES, "degrees")
 _COLORS = ("E69F00", "56B4E9", "009E73", "CC79A7", "0072B2", "D55E00", "666666")
 
 
-class StreamClock:
-    """Turns the frames' times into seconds from the first one, which never stand still and never go back.
-
-    A source that is opened again, or a clip that plays again, counts its times anew.
-    """
-
-    SHORTEST_STEP_S = 0.002
-    """Shorter steps are made longer: Slicer's sequences take times that are 1 ms apart for one and the same."""
-
-    def __init__(self) -> None:
-        self._last = None
-
-    def at(self, frame) -> float:
-        """The time of the next frame, a :class:`worker.TrackedFrame`, in s."""
-        if self._last is None:
-            self._startMs, self._seconds = frame.timestampMs, 0.0
-        else:
-            earliest = self._seconds + self.SHORTEST_STEP_S
-            if frame.timestampMs <= self._last.timestampMs:
-                earliest = max(earliest, self._seconds + frame.captureTime - self._last.captureTime)
-                self._startMs = frame.timestampMs - 1000.0 * earliest
-            self._seconds = max(earliest, (frame.timestampMs - self._startMs) / 1000.0)
-        self._last = frame
-        return self._seconds
-
-
 def measure(hands: list, side: str) -> np.ndarray:
     """What the tables' columns hold.
 

@@ -8,6 +8,7 @@ import slicer
 from ..detection import detector
 from ..errors import LiveHandError
 from . import angles, recording
+from .streamclock import StreamClock
 
 
 class Motion:
@@ -28,7 +29,7 @@ class Motion:
         self.recording: recording.Recording | None = None
         self._steps: recording.Steps | None = None
         self._tables: dict[str, angles.LiveTable] = {}
-        self._clock = angles.StreamClock()
+        self._clock = StreamClock()
 
     def add(self, frame) -> None:
         """Take notice of a frame, a :class:`worker.TrackedFrame`."""
@@ -45,7 +46,7 @@ class Motion:
         for table in self._tables.values():
             table.update()
         self._tables.clear()
-        self._clock = angles.StreamClock()
+        self._clock = StreamClock()
 
     # Recording
 

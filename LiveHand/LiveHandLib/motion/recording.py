@@ -22,6 +22,7 @@ from ..detection import detector
 from ..errors import LiveHandError
 from ..scene import handnodes
 from . import angles
+from .streamclock import StreamClock
 
 Steps = Generator[float, None, object]
 """Does a little work at each step and yields how much of all is done, 0 to 1; returns the result."""
@@ -61,7 +62,7 @@ class Recording:
         self.frames: list[_Frame] = []
         self.isStopped = False
         self._poses = 0
-        self._clock = angles.StreamClock()
+        self._clock = StreamClock()
         self._matrix = vtk.vtkMatrix4x4()
 
     @property

@@ -29,7 +29,7 @@ class LivePanel:
         logic.worker.waiting.connect(self.onWaiting)
         logic.worker.ended.connect(self.onEnded)
         logic.worker.statistics.connect(self.onStatistics)
-        logic.worker.picture.connect(self.onPreview)
+        logic.worker.previewImage.connect(self.onPreview)
         ui.installButton.connect("clicked(bool)", self.onInstallButton)
         ui.liveCheckBox.connect("toggled(bool)", self.onLiveToggled)
         ui.previewCollapsibleButton.connect("contentsCollapsed(bool)", self.onPreviewCollapsed)
