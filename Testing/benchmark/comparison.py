@@ -237,7 +237,7 @@ def application(rendering: bool = False):
 
     with Application(headless=True) as app:
         app.loadModule(MODULE)
-        app.view.setRenderPaused(not rendering)
+        app.view.setRenderPaused(True) if not rendering else None
         yield app, Meter(Heartbeat())
         if app.errors:
             raise RuntimeError(app.errors)

@@ -30,7 +30,7 @@ from trame_slicer.core import SlicerApp
 
 from host import eventloop
 from host.eventloop import Heartbeat  # noqa: F401  for those who import it from here
-from host.widgets import MainWindow, UiLoader, qMRMLThreeDView, qMRMLWidget
+from host.widgets import MainWindow, UiLoader, qMRMLSliceView, qMRMLThreeDView, qMRMLWidget
 
 slicer.selfTests = {}
 slicer.modules = types.ModuleType("slicer.modules", "The loaded modules, by lower-case name.")
@@ -66,9 +66,9 @@ class Application:
         self.core = SlicerApp()
         self.scene = self.core.scene
         self.view = qMRMLThreeDView(self.core)
-        self.window = MainWindow(self.view)
+        self.layoutManager = LayoutManager(self.core, self.view)
+        self.window = MainWindow(self.layoutManager.widget)
         self.moduleManager = ModuleManager(self)
-        self.layoutManager = LayoutManager(self.view)
         self.currentModule = None
         self.restartRequested = False
         self._started = self._quitting = self._closed = False
@@ -132,7 +132,7 @@ class Application:
             slicer.app.aboutToQuit.emit()
         self.window.close()
         self.scene.Clear(1)
-        self.view.finalize()
+        self.layoutManager.finalize()
         self.window.setParent(None)
         self.window.delete()
         slicer.app.processEvents()
@@ -270,12 +270,13 @@ class qSlicerApplication(_QtApplication):
     def pauseRender(self):
         """Don't render until resumeRender was called as often."""
         self._pauses += 1
-        self._application.view.setRenderPaused(True)
+        if self._pauses == 1:
+            self._application.layoutManager.setRenderPaused(True)
 
     def resumeRender(self):
         self._pauses = max(0, self._pauses - 1)
         if not self._pauses:
-            self._application.view.setRenderPaused(False)
+            self._application.layoutManager.setRenderPaused(False)
 
     def isRenderPaused(self):
         return bool(self._pauses)
@@ -440,28 +441,71 @@ class ModuleManager(qt.QObject):
 
 
 class LayoutManager:
-    """A layout with one 3D view."""
+    """The views, in a few of Slicer's layouts. At first there is a 3D view; slice views are made when they are needed.
+
+    :ivar widget: shows them.
+    """
 
     threeDViewCount, tableViewCount, plotViewCount = 1, 0, 0
 
-    def __init__(self, view):
-        self._widget = types.SimpleNamespace(threeDView=lambda: view, mrmlViewNode=view.mrmlViewNode)
-        self._view = view
+    # By the layout's number: row, column and their spans of each view.
+    _LAYOUTS = {
+        slicer.vtkMRMLLayoutNode.SlicerLayoutNone: {},
+        slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView: {"View1": (0, 0, 1, 1)},
+        slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView: {
+            "Red": (0, 0, 1, 1), "View1": (0, 1, 1, 1), "Green": (1, 0, 1, 1), "Yellow": (1, 1, 1, 1)
+        },
+        slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView: {
+            "View1": (0, 0, 1, 3), "Red": (1, 0, 1, 1), "Green": (1, 1, 1, 1), "Yellow": (1, 2, 1, 1)
+        },
+    }  # fmt: skip
+
+    def __init__(self, core, view):
+        self._core = core
+        self._views = {"View1": view}
+        self._threeDWidget = types.SimpleNamespace(threeDView=lambda: view, mrmlViewNode=view.mrmlViewNode)
+        self.widget = qt.QWidget()
+        self._grid = qt.QGridLayout(self.widget)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(2)
+        self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView
+        self._grid.addWidget(view, 0, 0)
 
     def threeDWidget(self, index):
-        return self._widget if index in (0, "View1") else None
+        return self._threeDWidget if index in (0, "View1") else None
 
     def sliceViewNames(self):
-        return ()
+        return tuple(name for name in self._views if name != "View1")
 
     def sliceWidget(self, name):
-        return None
+        view = self._views.get(name) if name != "View1" else None
+        return view and types.SimpleNamespace(sliceView=lambda: view, mrmlSliceNode=view.mrmlSliceNode)
 
     def resetThreeDViews(self):
-        self._view.resetFocalPoint()
+        self._views["View1"].resetFocalPoint()
 
     def setLayout(self, layout):
-        """There is one layout only."""
+        """Arrange the views; a layout that is not known here changes nothing."""
+        places = self._LAYOUTS.get(layout)
+        if places is None:
+            return
+        self.layout = layout
+        for name in places:
+            if name not in self._views:
+                self._views[name] = qMRMLSliceView(self._core, name)
+        for name, view in self._views.items():
+            self._grid.removeWidget(view)
+            if name in places:
+                self._grid.addWidget(view, *places[name])
+            view.setVisible(name in places)
+
+    def setRenderPaused(self, paused):
+        for view in self._views.values():
+            view.setRenderPaused(paused)
+
+    def finalize(self):
+        for view in self._views.values():
+            view.finalize()
 
 
 class IOManager:

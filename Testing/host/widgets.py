@@ -1,9 +1,12 @@
-"""The widgets of the application: the main window, the 3D view and the ones that .ui files may name."""
+"""The widgets of the application: the main window, the views and the ones that .ui files may name."""
+
+import time
+import types
 
 import ctk
 import numpy as np
 import qt
-from trame_slicer.views import ScheduledRenderStrategy, ThreeDView, abstract_view
+from trame_slicer.views import ScheduledRenderStrategy, SliceView, ThreeDView, abstract_view, slice_view
 from trame_slicer.views.render_scheduler import NoScheduleRendering
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkCommonCore import vtkCommand, vtkUnsignedCharArray
@@ -15,6 +18,8 @@ from host.eventloop import PYTHONQT
 
 # The events come from Qt, as in Slicer: VTK's own interactor would open a connection to the display.
 abstract_view.vtkRenderWindowInteractor = vtkGenericRenderWindowInteractor
+# trame-slicer observes an event that VTK warns of, and that has this name now.
+slice_view.vtkCommand = types.SimpleNamespace(WindowResizeEvent=vtkCommand.ConfigureEvent)
 
 
 class qMRMLWidget(qt.QWidget):
@@ -62,58 +67,53 @@ def _qtImage(pixels):
     return qt.QImage(np.ascontiguousarray(pixels).data, width, height, width * 4, qt.QImage.Format_RGBX8888).copy()
 
 
-class _TimedRendering(ScheduledRenderStrategy):
-    """Renders requested at short intervals become one, as in Slicer's views."""
+class _ScheduledByWidget(ScheduledRenderStrategy):
+    """Leaves it to the view's widget when to render."""
 
-    def __init__(self, view, rate):
+    def __init__(self, widget):
         super().__init__()
-        self._timer = qt.QTimer(view)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(int(1000 / rate))
-        self._timer.timeout.connect(view.forceRender)
+        self._widget = widget
 
     def schedule_render(self):
-        if not self._timer.isActive():
-            self._timer.start()
-
-    def did_render(self):
-        self._timer.stop()
+        self._widget.scheduleRender()
 
 
-class qMRMLThreeDView(qt.QWidget):
-    """Slicer's 3D view. VTK renders it off screen, Qt paints the image, the mouse events go to VTK."""
+class ctkVTKAbstractView(qt.QWidget):
+    """A view that renders when CTK's does: what asks for it within 1/60 s becomes one render at the end of that time.
 
-    MAXIMUM_UPDATE_RATE = 30.0  # renders per second
+    VTK renders off screen, Qt paints the image, the mouse events go to VTK.
+
+    :param view: makes trame-slicer's view, given when to render.
+    """
+
+    MAXIMUM_UPDATE_RATE = 60.0  # renders per second
+    KEEPS_GIL = True  # while it renders, as in Slicer
 
     _BUTTONS = {qt.Qt.LeftButton: "Left", qt.Qt.RightButton: "Right", qt.Qt.MiddleButton: "Middle"}
 
-    def __init__(self, slicerApp, parent=None):
+    def __init__(self, view, parent=None):
         super().__init__(parent)
         self._image = None
         self._pixels = vtkUnsignedCharArray()
         self.renderCount = 0
-        self.view = ThreeDView(
-            slicerApp.scene,
-            slicerApp.app_logic,
-            "1",
-            scheduled_render_strategy=_TimedRendering(self, self.MAXIMUM_UPDATE_RATE),
-        )
-        self.view.render_window().SetMultiSamples(0)  # software rendering, where multisampling is expensive
-        self.view.render_window().AddObserver(vtkCommand.EndEvent, self._onRendered)
-        self.setObjectName("View1")
+        self._pauses = 0
+        self._requestedAt = None  # since when a render is asked for, s
+        self._isRendering = False
+        self._requestTimer = qt.QTimer(self)
+        self._requestTimer.setSingleShot(True)
+        self._requestTimer.timeout.connect(self._onRequestTimeout)
+        self.view = view(_ScheduledByWidget(self))
+        self.renderWindow().SetMultiSamples(0)  # software rendering, where multisampling is expensive
+        self.renderWindow().AddObserver(vtkCommand.EndEvent, self._onRendered)
+        # The interactor styles ask for a render, and leave it to the view.
+        self.interactor().SetEnableRender(False)
+        self.interactor().AddObserver(vtkCommand.RenderEvent, self._onRenderEvent)
         self.setMinimumSize(160, 120)
         self.setMouseTracking(True)
         self.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Expanding)
         self.view.update_size(640, 480)
-        self.view.reset_view()
 
-    # What modules ask of a qMRMLThreeDView
-
-    def mrmlViewNode(self):
-        return self.view.get_view_node()
-
-    def cameraNode(self):
-        return self.view.get_camera_node()
+    # What modules ask of a view
 
     def renderWindow(self):
         return self.view.render_window()
@@ -124,36 +124,63 @@ class qMRMLThreeDView(qt.QWidget):
     def interactorStyle(self):
         return self.view.interactor_style()
 
-    def resetFocalPoint(self):
-        self.view.reset_focal_point()
-
-    def resetCamera(self):
-        self.view.reset_camera()
-
     def scheduleRender(self):
-        """Render soon."""
-        self.view.schedule_render()
+        """Render within 1/60 s."""
+        now = time.perf_counter()
+        if self._requestedAt is None:
+            self._requestedAt = now
+            self._requestTimer.start(int(1000 / self.MAXIMUM_UPDATE_RATE))
+        elif now - self._requestedAt > 1 / self.MAXIMUM_UPDATE_RATE:
+            self._requestRender()  # the timer is over, and the event loop has not come to it yet
 
     def forceRender(self):
-        """Render now."""
-        self.view.render()
+        """Render now, if the view is visible; what was scheduled is done with it."""
+        self._requestTimer.stop()
+        self._requestedAt = None
+        if not self.isVisible():
+            return
+        if self.KEEPS_GIL:
+            # VTK's wrapper of the window's Render releases the GIL in the builds on PyPI, that of the interactor's does
+            # not.
+            self._isRendering = True
+            self.interactor().SetEnableRender(True)
+            self.interactor().Render()
+            self.interactor().SetEnableRender(False)
+            self._isRendering = False
+        else:
+            self.renderWindow().Render()
+
+    def pauseRender(self):
+        """Keep what is scheduled back until resumeRender was called as often."""
+        self._pauses += 1
+        return self._pauses
+
+    def resumeRender(self):
+        self._pauses = max(0, self._pauses - 1)
+        if not self._pauses and self._requestedAt is not None:
+            self.scheduleRender()
+        return self._pauses
+
+    def isRenderPaused(self):
+        return self._pauses > 0
 
     def setRenderPaused(self, paused):
-        self.view.set_render_blocked(paused)
+        return self.pauseRender() if paused else self.resumeRender()
 
     def finalize(self):
         """Let go of the graphics resources while there still is a view to do it."""
+        self._requestTimer.stop()
         self.view.set_scheduled_render(NoScheduleRendering())
         self.view.finalize()
 
     def image(self):
         """The view as it is now: a numpy array (rows, columns, RGB)."""
-        self.view.render()
+        self.renderWindow().Render()
         return self._readPixels()[:, :, :3].copy()
 
     def savePng(self, path):
         """Render the view and write it into a file."""
-        self.view.render()
+        self.renderWindow().Render()
         source = vtkWindowToImageFilter()
         source.SetInput(self.renderWindow())
         source.ReadFrontBufferOff()
@@ -162,6 +189,20 @@ class qMRMLThreeDView(qt.QWidget):
         writer.SetInputConnection(source.GetOutputPort())
         writer.SetFileName(str(path))
         writer.Write()
+
+    # Inside
+
+    def _onRequestTimeout(self):
+        if self._requestedAt is not None:
+            self._requestRender()
+
+    def _requestRender(self):
+        if not self.isRenderPaused():
+            self.forceRender()
+
+    def _onRenderEvent(self, *_):
+        if not self._isRendering:
+            self.scheduleRender()
 
     def _readPixels(self):
         width, height = self.renderWindow().GetSize()
@@ -215,12 +256,57 @@ class qMRMLThreeDView(qt.QWidget):
         self.interactor().InvokeEvent(name)
 
 
+class qMRMLThreeDView(ctkVTKAbstractView):
+    """Slicer's 3D view."""
+
+    def __init__(self, slicerApp, parent=None):
+        super().__init__(
+            lambda rendering: ThreeDView(
+                slicerApp.scene, slicerApp.app_logic, "1", scheduled_render_strategy=rendering
+            ),
+            parent,
+        )
+        self.setObjectName("View1")
+        self.view.reset_view()
+
+    def mrmlViewNode(self):
+        return self.view.get_view_node()
+
+    def cameraNode(self):
+        return self.view.get_camera_node()
+
+    def resetFocalPoint(self):
+        self.view.reset_focal_point()
+
+    def resetCamera(self):
+        self.view.reset_camera()
+
+
+class qMRMLSliceView(ctkVTKAbstractView):
+    """One of Slicer's slice views, by its name; shows where its plane cuts the models."""
+
+    _ORIENTATIONS = {"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}
+
+    def __init__(self, slicerApp, name, parent=None):
+        super().__init__(
+            lambda rendering: SliceView(
+                slicerApp.scene, slicerApp.app_logic, name, scheduled_render_strategy=rendering
+            ),
+            parent,
+        )
+        self.setObjectName(name)
+        self.view.set_orientation(self._ORIENTATIONS[name])
+
+    def mrmlSliceNode(self):
+        return self.view.get_view_node()
+
+
 class MainWindow(qt.QMainWindow):
-    """The module's panel at the left, the 3D view at the right."""
+    """The module's panel at the left, the views at the right."""
 
     closed = qt.Signal()
 
-    def __init__(self, view):
+    def __init__(self, views):
         super().__init__()
         self.setObjectName("qSlicerMainWindow")
         self._panel = qt.QScrollArea()
@@ -228,7 +314,7 @@ class MainWindow(qt.QMainWindow):
         self._panel.setWidgetResizable(True)
         splitter = qt.QSplitter()
         splitter.addWidget(self._panel)
-        splitter.addWidget(view)
+        splitter.addWidget(views)
         splitter.setStretchFactor(1, 1)
         self.setCentralWidget(splitter)
         self.statusBar()
