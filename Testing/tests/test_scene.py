@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from support.helpers import goLive, nodesOfLiveHand, play, settled
-from support.paths import MESH, SAMPLE_CLIP
+from support.paths import MESH, SAMPLE_CLIP, TESTING
 
 pytestmark = pytest.mark.usefixtures("model")
+
+SAVED_SCENE = TESTING / "tests" / "data" / "Scene20261126.mrb"
 
 
 def test_standard_nodes_under_one_transform(app, logic):
@@ -350,6 +352,76 @@ def test_scene_saved_while_live_and_loaded_again(app, widget, tmp_path):
     assert parameterNode.rightSurface.GetPolyData().GetNumberOfPoints() > 1000
     goLive(app, widget)
     assert sorted(node.GetName() for node in nodesOfLiveHand()) == settledNodes, "the saved nodes are used again"
+
+
+def test_scene_of_an_earlier_version_is_used_as_it_was_saved(app, widget, tracked):
+    """Saved by the module at cf2aa7d, before cameras had an identity, with nodes that the user had renamed."""
+    import slicer
+    import vtk
+
+    from LiveHandLib.camera.devices import Camera
+    from LiveHandLib.scene.handnodes import Display
+
+    def positions(node) -> np.ndarray:
+        return slicer.util.arrayFromMarkupsControlPoints(node, world=True)
+
+    def names() -> list[str]:
+        return sorted(node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLStorableNode"))
+
+    def checkWhatIsTheUsers() -> None:
+        assert np.allclose(slicer.util.arrayFromTransformMatrix(parameterNode.cameraToRAS), toRAS)
+        assert parameterNode.rightLandmarks.GetNthControlPointLabel(8) == "Pointing here"
+        assert np.allclose(parameterNode.rightSkeleton.GetDisplayNode().GetColor(), (0.2, 0.4, 0.8))
+
+    toRAS = np.array([[0, -1, 0, 10], [1, 0, 0, -250], [0, 0, 1, 35.5], [0, 0, 0, 1]])
+    slicer.util.loadScene(str(SAVED_SCENE))
+    parameterNode = widget.logic.getParameterNode()
+    parameters = {
+        "source": "camera:3:HD Webcam", "resolution": "", "numberOfHands": 2, "mirrored": True, "everyFrame": True,
+        "palmWidthMm": 71.5, "smoothingMs": 60.0, "pointer": True, "tipOffsetMm": 4.5, "padOffsetMm": 6.25,
+        "display": Display.SKELETON, "measureAngles": True,
+    }  # fmt: skip
+    assert {name: getattr(parameterNode, name) for name in parameters} == parameters
+    assert list(parameterNode.plottedMeasures) == ["Ring PIP flexion", "Pinch distance"]
+    assert widget.logic.source() == Camera(3, "HD Webcam")
+    assert widget.ui.sourceComboBox.currentText.startswith("HD Webcam")
+    assert (widget.ui.palmWidthSpinBox.value, widget.ui.numberOfHandsSpinBox.value) == (71.5, 2)
+    nodes = {
+        "cameraToRAS": "Webcam on the Shelf", "recording": "LiveHand Recording", "anglesChart": "LiveHand Joint Angles",
+        "leftLandmarks": "LiveHand Left Landmarks", "leftPointer": "LiveHand Left Pointer",
+        "leftAngles": "LiveHand Left Joint Angles", "rightLandmarks": "My Fingertips",
+        "rightSkeleton": "LiveHand Right Skeleton", "rightPointer": "LiveHand Right Pointer",
+        "rightAngles": "LiveHand Right Joint Angles",
+    }  # fmt: skip
+    assert {name: getattr(parameterNode, name).GetName() for name in nodes} == nodes
+    assert parameterNode.leftSkeleton is None, "which the user had deleted"
+    checkWhatIsTheUsers()
+    assert parameterNode.rightAngles.GetNumberOfRows() == parameterNode.leftAngles.GetNumberOfRows() == 12
+
+    browser, proxies = parameterNode.recording, vtk.vtkCollection()
+    browser.GetAllProxyNodes(proxies)
+    recorded = next(node for node in proxies if node.GetName() == "LiveHand Recording Right Landmarks")
+    fingertips = []
+    for item in range(browser.GetNumberOfItems()):
+        browser.SetSelectedItemNumber(item)
+        fingertips.append(positions(recorded)[8])
+    assert len(fingertips) == 12 and (np.ptp(fingertips, axis=0) > 1.0).any()
+    # The last frame of the recording is the last one before Live went off.
+    assert np.allclose(fingertips[-1], toRAS[:3] @ [19.1938, -134.1723, 482.5444, 1.0], atol=1e-3)
+    assert np.allclose(fingertips[-1], positions(parameterNode.rightLandmarks)[8], atol=1e-3)
+
+    before, saved = names(), {name: getattr(parameterNode, name) for name in nodes}
+    parameterNode.mirrored = False
+    goLive(app, widget)
+    assert app.spin(lambda: len(tracked) > 5, timeout=20)
+    widget.logic.stop()
+    settled(app, widget.logic)
+    cameraMm = tracked[-1].hands["Right"].cameraMm
+    assert np.linalg.norm(cameraMm[5] - cameraMm[17]) == pytest.approx(71.5, rel=0.05), "the saved palm width, mm"
+    assert np.allclose(positions(parameterNode.rightLandmarks), cameraMm @ toRAS[:3, :3].T + toRAS[:3, 3], atol=1e-3)
+    assert names() == before and {name: getattr(parameterNode, name) for name in nodes} == saved
+    checkWhatIsTheUsers()
+    assert parameterNode.rightAngles.GetNumberOfRows() == len(tracked)
 
 
 @pytest.mark.parametrize("live", [True, False])
