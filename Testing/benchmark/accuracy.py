@@ -22,6 +22,7 @@ import numpy as np
 
 from LiveHandLib.calibration.intrinsics import Intrinsics
 from LiveHandLib.detection import detector
+from LiveHandLib.landmarks import BONES, Landmark
 from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
 from LiveHandLib.pose.handpose import DEFAULT_PALM_WIDTH_MM
 from LiveHandLib.pose.smoothing import DEFAULT_DELAY_MS
@@ -29,7 +30,7 @@ from support.handrender import FINGERS, HandCamera, HandRenderer, RiggedHand, pl
 from support.paths import MODEL, SHARED
 
 METHODS = ("livehand", "sqpnp", "shape")
-TIP, INDEX_MCP, PINKY_MCP = 8, 5, 17
+TIP, INDEX_MCP, PINKY_MCP = Landmark.INDEX_FINGER_TIP, Landmark.INDEX_FINGER_MCP, Landmark.PINKY_MCP
 BLOCK = 20  # frames; the registration is estimated on every other block and tested on the rest
 
 
@@ -219,7 +220,7 @@ def figures(result: Track, method: str) -> dict[str, float]:
     else:
         registered = np.array([np.nan])
     depth = (points - truth)[:, :, 2].mean(axis=1)
-    bones = np.array(detector.BONES)
+    bones = np.array(BONES)
     lengths = np.linalg.norm(points[:, bones[:, 0]] - points[:, bones[:, 1]], axis=2)
     return {
         "tip_registered_mm_median": np.median(registered),

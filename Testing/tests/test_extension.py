@@ -146,7 +146,7 @@ def test_sample_clip_is_among_the_sample_data_and_plays_from_there(app, widget, 
 # are pure: they know nothing of Qt, VTK or Slicer, but for the one file that lends the GIL from Qt's event loop.
 LAYERS = (
     ("errors", "resources"),
-    ("threads", "installed"),
+    ("landmarks", "threads", "installed"),
     ("detection", "calibration"),
     ("camera",),
     ("pose",),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmark.angle_accuracy import SIDES, VIEWS, measure
+from LiveHandLib.landmarks import Landmark
 from LiveHandLib.motion.joints import ANGLES, FINGERS, jointAngles, pinchDistance
 from support.handrender import RiggedHand, placement, rotation
 
@@ -94,7 +95,7 @@ def test_landmarks_that_fall_together_give_no_nan():
 
 def test_pinch_distance():
     landmarks = flatHand()
-    landmarks[4], landmarks[8] = (10, -100, 5), (13, -104, 5)
+    landmarks[Landmark.THUMB_TIP], landmarks[Landmark.INDEX_FINGER_TIP] = (10, -100, 5), (13, -104, 5)
     assert pinchDistance(landmarks) == pytest.approx(5)
     assert pinchDistance(np.stack([landmarks, 2 * landmarks])) == pytest.approx([5, 10])
 

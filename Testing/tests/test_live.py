@@ -180,8 +180,6 @@ def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, trac
     from mediapipe import Image, ImageFormat
     from mediapipe.tasks.python import BaseOptions, vision
 
-    from LiveHandLib.detection import detector
-
     clip = str(shared / "clips" / "hand_desk.mp4")
     play(app, logic, clip, everyFrame=True)
     statistics = logic.worker.lastStatistics
@@ -204,7 +202,6 @@ def test_every_frame_of_the_real_clip_as_a_plain_script_sees_it(app, logic, trac
                 mm = [(1000 * p.x, 1000 * p.y, 1000 * p.z) for p in result.hand_world_landmarks[0]]
                 assert np.abs(hand.imagePx - px).max() < 1e-4
                 assert np.abs(hand.worldMm - mm).max() < 1e-4
-    assert detector.LANDMARK_NAMES[8] == "INDEX_FINGER_TIP"
 
 
 def test_clip_at_its_own_pace(app, logic, tracked):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from LiveHandLib.landmarks import LANDMARK_NAMES, Landmark
 from support.helpers import goLive, nodesOfLiveHand, play, settled
 from support.paths import ROOT, SAMPLE_CLIP
 
@@ -111,7 +112,9 @@ def test_tables_have_what_was_measured(app, logic, tracked):
     measured = np.column_stack([column(table, name) for name in angles.MEASURES])
     assert np.allclose(measured, expected)
     assert np.ptp(column(table, "Index PIP flexion")) > 45, "the sample clip's hand grasps"
-    distances = [np.linalg.norm(hand.cameraMm[4] - hand.cameraMm[8]) for hand in hands]
+    distances = [
+        np.linalg.norm(hand.cameraMm[Landmark.THUMB_TIP] - hand.cameraMm[Landmark.INDEX_FINGER_TIP]) for hand in hands
+    ]
     assert np.allclose(column(table, "Pinch distance"), distances)
 
 
@@ -534,8 +537,6 @@ def read(path) -> tuple[list[str], list[list[str]]]:
 def test_csv(app, logic, tmp_path):
     import slicer
 
-    from LiveHandLib.detection import detector
-
     slicer.util.updateTransformMatrixFromArray(newTransform(logic), matrix())
     frames = madeUpFrames(4)
     del frames[2].hands["Left"]
@@ -550,7 +551,7 @@ def test_csv(app, logic, tmp_path):
         (0.033 * number, side, name, position)
         for number, frame in enumerate(frames)
         for side, hand in frame.hands.items()
-        for name, position in zip(detector.LANDMARK_NAMES, rasOf(hand.cameraMm, matrix()), strict=True)
+        for name, position in zip(LANDMARK_NAMES, rasOf(hand.cameraMm, matrix()), strict=True)
     ]
     assert len(rows) == len(expected) == 7 * 21
     for (seconds, side, name, *position), row in zip(expected, rows, strict=True):

@@ -5,6 +5,7 @@ import pytest
 
 from benchmark import accuracy
 from LiveHandLib.errors import LiveHandError
+from LiveHandLib.landmarks import Landmark
 from LiveHandLib.pose.coordinates import pointer
 from LiveHandLib.pose.handpose import HandPose, deviationsAfter
 from LiveHandLib.pose.smoothing import OneEuro
@@ -162,10 +163,10 @@ def test_pointer_begins_beyond_the_tip_and_its_pad_is_on_the_palms_side(side, sh
     posed = hand.pose({}, placement(roll=20))  # it shows its palm to the camera
     matrix = pointer(posed.landmarks, side, 7.0, 2.0)
     assert np.allclose(matrix[:3, :3] @ matrix[:3, :3].T, np.eye(3)) and np.linalg.det(matrix[:3, :3]) > 0
-    along, pad = matrix[:3, 2], matrix[:3, 1]
-    assert along @ (posed.landmarks[8] - posed.landmarks[7]) > 0
+    along, pad, tip = matrix[:3, 2], matrix[:3, 1], posed.landmarks[Landmark.INDEX_FINGER_TIP]
+    assert along @ (tip - posed.landmarks[Landmark.INDEX_FINGER_DIP]) > 0
     assert pad[2] < -0.8, "towards the camera"
-    assert matrix[:3, 3] == pytest.approx(posed.landmarks[8] + 7.0 * along + 2.0 * pad)
+    assert matrix[:3, 3] == pytest.approx(tip + 7.0 * along + 2.0 * pad)
 
 
 # Against the truth, through MediaPipe

@@ -86,14 +86,6 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
         assert (np.abs(box - preview.COLORS[side]).max(axis=1) < 30).sum() > 20, "bones in the side's colour"
 
 
-def test_colours_are_the_scenes(app):
-    from LiveHandLib.scene import handnodes
-    from LiveHandLib.tracking import preview
-
-    for side, color in preview.COLORS.items():
-        assert np.allclose(color, 255 * np.array(handnodes.SKELETON_COLORS[side]), atol=1)
-
-
 # The panel
 
 

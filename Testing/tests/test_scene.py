@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from LiveHandLib.landmarks import LANDMARK_NAMES
 from support.helpers import goLive, nodesOfLiveHand, play, settled
 from support.paths import MESH, SAMPLE_CLIP, TESTING
 
@@ -14,7 +15,6 @@ SAVED_SCENE = TESTING / "tests" / "data" / "Scene20261126.mrb"
 
 
 def test_standard_nodes_under_one_transform(app, logic):
-    from LiveHandLib.detection import detector
 
     play(app, logic, SAMPLE_CLIP, everyFrame=True)
     parameterNode = logic.getParameterNode()
@@ -24,7 +24,7 @@ def test_standard_nodes_under_one_transform(app, logic):
     assert parameterNode.cameraToRAS.GetClassName() == "vtkMRMLLinearTransformNode"
     assert landmarks.GetParentTransformNode() is surface.GetParentTransformNode() is parameterNode.cameraToRAS
     labels = [landmarks.GetNthControlPointLabel(index) for index in range(landmarks.GetNumberOfControlPoints())]
-    assert labels == list(detector.LANDMARK_NAMES)
+    assert labels == list(LANDMARK_NAMES)
     assert parameterNode.leftLandmarks is parameterNode.leftSurface is None, "no node for a hand that was never seen"
     assert parameterNode.rightSkeleton is None, "nor for what was never shown"
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from LiveHandLib.landmarks import MCPS, Landmark
 from LiveHandLib.scene.surface import HandSurface, landmarksOfJoints
 from support.helpers import play
 from support.paths import MESH, ROOT, SAMPLE_CLIP
@@ -95,7 +96,7 @@ def test_its_landmarks_have_the_proportions_of_mediapipes():
     from LiveHandLib.pose.handpose import _DISTANCES
 
     landmarks = restLandmarks()
-    palmWidth = np.linalg.norm(landmarks[5] - landmarks[17])
+    palmWidth = np.linalg.norm(landmarks[Landmark.INDEX_FINGER_MCP] - landmarks[Landmark.PINKY_MCP])
     off = [
         (np.linalg.norm(landmarks[a] - landmarks[b]) / palmWidth - ratio) / deviation
         for (a, b), (ratio, deviation) in _DISTANCES.items()
@@ -167,7 +168,7 @@ def test_what_moves_little_stays_near(skin, noise, jitter):
 def test_a_finger_that_straightens_and_bends_back_never_flips(skin):
     """Through the straight finger, where its joints lie in no plane, in steps of a quarter of a degree."""
     landmarks = restLandmarks()
-    axis = landmarks[17] - landmarks[5]
+    axis = landmarks[Landmark.PINKY_MCP] - landmarks[Landmark.INDEX_FINGER_MCP]
     axis /= np.linalg.norm(axis)
     last, largest = None, 0.0
     for degrees in np.arange(-20, 20, 0.25):
@@ -187,7 +188,7 @@ def test_whatever_the_landmarks_are_it_is_a_hand(skin, landmarks):
     inspection = Inspection()
     skin.update(landmarks)
     assert np.isfinite(skin.points).all() and np.isfinite(skin.normals).all()
-    distances = np.linalg.norm(skin.points - landmarks[[0, 5, 9, 13, 17]].mean(axis=0), axis=1)
+    distances = np.linalg.norm(skin.points - landmarks[[Landmark.WRIST, *MCPS]].mean(axis=0), axis=1)
     spread = np.linalg.norm(landmarks[:, None] - landmarks[None], axis=2).max()
     assert distances.max() < 2 * spread + 1, "mm: nothing flies away"
     if spread > 10:

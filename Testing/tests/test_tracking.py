@@ -12,6 +12,7 @@ import pytest
 
 from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
+from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
 from LiveHandLib.threads.schedule import Turns
 from support.paths import MODEL, ROOT
 
@@ -40,7 +41,9 @@ def test_hands_in_photographs(shared, model, photo, sides):
     for hand in hands:
         assert hand.imagePx.shape == (21, 2) and hand.worldMm.shape == (21, 3)
         assert (hand.imagePx > 0).all() and (hand.imagePx < image.shape[1::-1]).all()
-        assert 50 < np.linalg.norm(hand.worldMm[9] - hand.worldMm[0]) < 130, "wrist to middle MCP in mm"
+        assert 50 < np.linalg.norm(hand.worldMm[Landmark.MIDDLE_FINGER_MCP] - hand.worldMm[Landmark.WRIST]) < 130, (
+            "wrist to middle MCP in mm"
+        )
         assert 0.5 < hand.score <= 1
 
 
@@ -89,10 +92,12 @@ def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, pho
 def test_landmark_names_and_bones_are_mediapipes(model):
     from mediapipe.tasks.python.vision import hand_landmarker as vision
 
-    assert [landmark.name for landmark in vision.HandLandmark] == list(detector.LANDMARK_NAMES)
+    assert [landmark.name for landmark in vision.HandLandmark] == list(LANDMARK_NAMES)
     connections = {(c.start, c.end) for c in vision.HandLandmarksConnections.HAND_CONNECTIONS}
     # MediaPipe draws the palm's edge from the thumb's CMC to the index; bones run from the wrist.
-    assert connections - {(1, 5)} == set(detector.BONES) - {(0, 5)}
+    assert connections - {(Landmark.THUMB_CMC, Landmark.INDEX_FINGER_MCP)} == set(BONES) - {
+        (Landmark.WRIST, Landmark.INDEX_FINGER_MCP)
+    }
 
 
 def test_time_that_jumps_back_does_no_harm(shared, model):

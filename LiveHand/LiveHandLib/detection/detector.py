@@ -26,25 +26,6 @@ from .. import installed
 from ..errors import LiveHandError
 from ..threads.schedule import Turns
 
-LANDMARK_NAMES = (
-    "WRIST",
-    "THUMB_CMC", "THUMB_MCP", "THUMB_IP", "THUMB_TIP",
-    "INDEX_FINGER_MCP", "INDEX_FINGER_PIP", "INDEX_FINGER_DIP", "INDEX_FINGER_TIP",
-    "MIDDLE_FINGER_MCP", "MIDDLE_FINGER_PIP", "MIDDLE_FINGER_DIP", "MIDDLE_FINGER_TIP",
-    "RING_FINGER_MCP", "RING_FINGER_PIP", "RING_FINGER_DIP", "RING_FINGER_TIP",
-    "PINKY_MCP", "PINKY_PIP", "PINKY_DIP", "PINKY_TIP",
-)  # fmt: skip
-"""The 21 landmarks in MediaPipe's order and under its names (``mediapipe.tasks.python.vision.HandLandmark``)."""
-
-BONES = (
-    (0, 1), (1, 2), (2, 3), (3, 4),
-    (0, 5), (5, 6), (6, 7), (7, 8),
-    (5, 9), (9, 10), (10, 11), (11, 12),
-    (9, 13), (13, 14), (14, 15), (15, 16),
-    (0, 17), (13, 17), (17, 18), (18, 19), (19, 20),
-)  # fmt: skip
-"""Pairs of landmarks between which the skeleton has a bone: the outline of the palm and five fingers."""
-
 HANDEDNESSES = ("Left", "Right")
 
 FARTHEST = 10.0

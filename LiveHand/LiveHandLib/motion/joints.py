@@ -17,6 +17,8 @@ Goniometry). What the points do not tell is replaced as follows:
 
 import numpy as np
 
+from ..landmarks import Landmark
+
 FINGERS = ("Index", "Middle", "Ring", "Pinky")
 
 ANGLES = (
@@ -86,7 +88,7 @@ def pinchDistance(landmarks: np.ndarray) -> np.ndarray:
     :param landmarks: (..., 21, 3) in MediaPipe's order.
     :returns: (...) in the unit of the landmarks.
     """
-    return np.linalg.norm(landmarks[..., 4, :] - landmarks[..., 8, :], axis=-1)
+    return np.linalg.norm(landmarks[..., Landmark.THUMB_TIP, :] - landmarks[..., Landmark.INDEX_FINGER_TIP, :], axis=-1)
 
 
 def _hinge(bones: np.ndarray, axis: np.ndarray) -> np.ndarray:

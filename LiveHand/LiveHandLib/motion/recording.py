@@ -20,6 +20,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..detection import detector
 from ..errors import LiveHandError
+from ..landmarks import LANDMARK_NAMES
 from ..scene import handnodes
 from . import angles
 from .streamclock import StreamClock
@@ -214,7 +215,7 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
                         ras = _positions(landmarks, transforms.GetNthDataNode(item))
                         file.writelines(
                             f"{index},{side},{name},{r:.4f},{a:.4f},{s:.4f}\n"
-                            for name, (r, a, s) in zip(detector.LANDMARK_NAMES, ras.tolist(), strict=True)
+                            for name, (r, a, s) in zip(LANDMARK_NAMES, ras.tolist(), strict=True)
                         )
         os.replace(part, path)
     except OSError as error:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..landmarks import Landmark
+
 WORKING_DISTANCE_MM = 500.0
 """How far from the camera a hand is held as a rule, mm: there is the origin of RAS."""
 
@@ -48,7 +50,8 @@ PAD_OFFSET_MM = 0.0
 """From the finger's middle towards its pad, mm: none, for pointing with the end of the finger. Half the finger's
 thickness, 6 to 7 mm, for touching with the pad."""
 
-_INDEX_DIP, _INDEX_TIP, _INDEX_MCP, _PINKY_MCP = 7, 8, 5, 17
+_INDEX_DIP, _INDEX_TIP = int(Landmark.INDEX_FINGER_DIP), int(Landmark.INDEX_FINGER_TIP)
+_INDEX_MCP, _PINKY_MCP = int(Landmark.INDEX_FINGER_MCP), int(Landmark.PINKY_MCP)
 
 
 def pointer(landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: float) -> np.ndarray:

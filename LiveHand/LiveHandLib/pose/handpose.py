@@ -12,6 +12,7 @@ load its code: so few kinds of steps, each used often, are faster than the fewes
 import numpy as np
 
 from ..errors import LiveHandError
+from ..landmarks import Landmark as L
 
 DEFAULT_PALM_WIDTH_MM = 62.0
 """From the index finger's to the little finger's knuckle in an adult hand, mm, when it has not been measured.
@@ -27,31 +28,64 @@ LEAST_PALM_WIDTH_MM, GREATEST_PALM_WIDTH_MM = 30.0, 110.0  # from a small child'
 # pictures of hands of known shape, four rendered sequences of two rigged hands and one real hand seen by two cameras.
 # Over the palm the two differ by less than 5 %. The wrist is the landmark that is laid least surely.
 _DISTANCES = {
-    (0, 1): (0.70, 0.08), (1, 2): (0.57, 0.05), (2, 3): (0.44, 0.05), (3, 4): (0.33, 0.04),
-    (0, 5): (1.475, 0.10), (0, 9): (1.41, 0.12), (0, 13): (1.31, 0.12), (0, 17): (1.25, 0.12),
-    (5, 9): (0.36, 0.03), (9, 13): (0.34, 0.025), (13, 17): (0.33, 0.03),
-    (5, 13): (0.69, 0.04), (9, 17): (0.67, 0.03), (5, 17): (1.00, 0.03),
-    (1, 5): (1.00, 0.08), (1, 17): (1.25, 0.08),
-    (5, 6): (0.64, 0.08), (6, 7): (0.38, 0.04), (7, 8): (0.28, 0.05),
-    (9, 10): (0.72, 0.10), (10, 11): (0.38, 0.08), (11, 12): (0.27, 0.05),
-    (13, 14): (0.65, 0.09), (14, 15): (0.33, 0.09), (15, 16): (0.265, 0.05),
-    (17, 18): (0.51, 0.07), (18, 19): (0.26, 0.07), (19, 20): (0.235, 0.05),
-}  # fmt: skip
+    (L.WRIST, L.THUMB_CMC): (0.70, 0.08),
+    (L.THUMB_CMC, L.THUMB_MCP): (0.57, 0.05),
+    (L.THUMB_MCP, L.THUMB_IP): (0.44, 0.05),
+    (L.THUMB_IP, L.THUMB_TIP): (0.33, 0.04),
+    (L.WRIST, L.INDEX_FINGER_MCP): (1.475, 0.10),
+    (L.WRIST, L.MIDDLE_FINGER_MCP): (1.41, 0.12),
+    (L.WRIST, L.RING_FINGER_MCP): (1.31, 0.12),
+    (L.WRIST, L.PINKY_MCP): (1.25, 0.12),
+    (L.INDEX_FINGER_MCP, L.MIDDLE_FINGER_MCP): (0.36, 0.03),
+    (L.MIDDLE_FINGER_MCP, L.RING_FINGER_MCP): (0.34, 0.025),
+    (L.RING_FINGER_MCP, L.PINKY_MCP): (0.33, 0.03),
+    (L.INDEX_FINGER_MCP, L.RING_FINGER_MCP): (0.69, 0.04),
+    (L.MIDDLE_FINGER_MCP, L.PINKY_MCP): (0.67, 0.03),
+    (L.INDEX_FINGER_MCP, L.PINKY_MCP): (1.00, 0.03),
+    (L.THUMB_CMC, L.INDEX_FINGER_MCP): (1.00, 0.08),
+    (L.THUMB_CMC, L.PINKY_MCP): (1.25, 0.08),
+    (L.INDEX_FINGER_MCP, L.INDEX_FINGER_PIP): (0.64, 0.08),
+    (L.INDEX_FINGER_PIP, L.INDEX_FINGER_DIP): (0.38, 0.04),
+    (L.INDEX_FINGER_DIP, L.INDEX_FINGER_TIP): (0.28, 0.05),
+    (L.MIDDLE_FINGER_MCP, L.MIDDLE_FINGER_PIP): (0.72, 0.10),
+    (L.MIDDLE_FINGER_PIP, L.MIDDLE_FINGER_DIP): (0.38, 0.08),
+    (L.MIDDLE_FINGER_DIP, L.MIDDLE_FINGER_TIP): (0.27, 0.05),
+    (L.RING_FINGER_MCP, L.RING_FINGER_PIP): (0.65, 0.09),
+    (L.RING_FINGER_PIP, L.RING_FINGER_DIP): (0.33, 0.09),
+    (L.RING_FINGER_DIP, L.RING_FINGER_TIP): (0.265, 0.05),
+    (L.PINKY_MCP, L.PINKY_PIP): (0.51, 0.07),
+    (L.PINKY_PIP, L.PINKY_DIP): (0.26, 0.07),
+    (L.PINKY_DIP, L.PINKY_TIP): (0.235, 0.05),
+}
 
 # Along the bones from the wrist outwards: what to multiply MediaPipe's difference in depth with, and how far the result
 # is from the truth (standard deviation, over the palm width). Regressions over the same pictures.
 _PALM, _THUMB = (1.1, 0.10), (1.2, 0.12)
 _PROXIMAL, _MIDDLE, _DISTAL = (1.5, 0.13), (1.15, 0.12), (0.6, 0.075)
 _DEPTHS = {
-    (0, 9): (1.1, 0.20), (9, 5): _PALM, (9, 13): _PALM, (13, 17): _PALM,
-    (0, 1): (1.2, 0.13), (1, 2): _THUMB, (2, 3): _THUMB, (3, 4): _THUMB,
-    (5, 6): _PROXIMAL, (6, 7): _MIDDLE, (7, 8): _DISTAL,
-    (9, 10): _PROXIMAL, (10, 11): _MIDDLE, (11, 12): _DISTAL,
-    (13, 14): _PROXIMAL, (14, 15): _MIDDLE, (15, 16): _DISTAL,
-    (17, 18): _PROXIMAL, (18, 19): _MIDDLE, (19, 20): _DISTAL,
-}  # fmt: skip
+    (L.WRIST, L.MIDDLE_FINGER_MCP): (1.1, 0.20),
+    (L.MIDDLE_FINGER_MCP, L.INDEX_FINGER_MCP): _PALM,
+    (L.MIDDLE_FINGER_MCP, L.RING_FINGER_MCP): _PALM,
+    (L.RING_FINGER_MCP, L.PINKY_MCP): _PALM,
+    (L.WRIST, L.THUMB_CMC): (1.2, 0.13),
+    (L.THUMB_CMC, L.THUMB_MCP): _THUMB,
+    (L.THUMB_MCP, L.THUMB_IP): _THUMB,
+    (L.THUMB_IP, L.THUMB_TIP): _THUMB,
+    (L.INDEX_FINGER_MCP, L.INDEX_FINGER_PIP): _PROXIMAL,
+    (L.INDEX_FINGER_PIP, L.INDEX_FINGER_DIP): _MIDDLE,
+    (L.INDEX_FINGER_DIP, L.INDEX_FINGER_TIP): _DISTAL,
+    (L.MIDDLE_FINGER_MCP, L.MIDDLE_FINGER_PIP): _PROXIMAL,
+    (L.MIDDLE_FINGER_PIP, L.MIDDLE_FINGER_DIP): _MIDDLE,
+    (L.MIDDLE_FINGER_DIP, L.MIDDLE_FINGER_TIP): _DISTAL,
+    (L.RING_FINGER_MCP, L.RING_FINGER_PIP): _PROXIMAL,
+    (L.RING_FINGER_PIP, L.RING_FINGER_DIP): _MIDDLE,
+    (L.RING_FINGER_DIP, L.RING_FINGER_TIP): _DISTAL,
+    (L.PINKY_MCP, L.PINKY_PIP): _PROXIMAL,
+    (L.PINKY_PIP, L.PINKY_DIP): _MIDDLE,
+    (L.PINKY_DIP, L.PINKY_TIP): _DISTAL,
+}
 
-_N = 21
+_N = len(L)
 _sum = np.add.reduce  # as numpy's sum(), but without the Python code that this goes through
 _FROM, _TO = np.array(list(_DISTANCES)).T
 _RATIOS, _RATIO_SDS = np.array(list(_DISTANCES.values())).T

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..detection.detector import HANDEDNESSES, Hand
+from ..landmarks import MCPS, Landmark
 
 LOSS_MS = 500
 """A hand that is back within this time, ms, is still the same one."""
@@ -50,7 +51,7 @@ hand was found twice: of 16 of the real clip and the sample clip, turned, scaled
 are put right; of 18 in those of two hands 11; of 91 of a rendered hand that moves and turns wildly 42. In most of the
 others the second hand lies on the arm, or where the hand was before.
 """
-_PALM = [0, 5, 9, 13, 17]  # landmarks
+_PALM = [int(landmark) for landmark in (Landmark.WRIST, *MCPS)]
 
 FORESIGHT_MS = 200.0
 """For how long, ms, a hand that is lost is taken to move on as it did."""

@@ -10,7 +10,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..detection import detector
+from ..landmarks import BONE_COLORS, BONES, LANDMARK_NAMES
 from ..pose.coordinates import CAMERA_TO_RAS
 from .surface import HandSurface
 
@@ -18,7 +18,6 @@ JOINT_RADIUS_MM = 4.5
 BONE_RADIUS_MM = 2.5
 SKIN_COLORS = {"Left": (0.80, 0.60, 0.50), "Right": (0.93, 0.71, 0.60)}
 SKIN_OPACITY_WITH_SKELETON = 0.5
-SKELETON_COLORS = {"Left": (0.35, 0.65, 0.95), "Right": (0.95, 0.70, 0.45)}
 
 
 class Display(Enum):
@@ -117,8 +116,8 @@ class Skeleton(MovedPolyData):
             ]
         )
 
-        joints = len(detector.LANDMARK_NAMES)
-        self._bones = np.array(detector.BONES)
+        joints = len(LANDMARK_NAMES)
+        self._bones = np.array(BONES)
         self._spherePoints = spherePoints.astype(np.float32)
         jointsEnd = joints * len(spherePoints)
         points = np.zeros((jointsEnd + len(self._bones) * 2 * self.SIDES, 3), np.float32)
@@ -257,7 +256,7 @@ class HandNodes:
         if kind != "Landmarks":
             node.SetAndObservePolyData(self._models[kind].polyData)
         else:
-            if node.GetNumberOfControlPoints() != len(detector.LANDMARK_NAMES):
+            if node.GetNumberOfControlPoints() != len(LANDMARK_NAMES):
                 fillLandmarks(node)
             # Slicer works out a curve through the points of a list as well, which nobody sees, anew for every picture.
             # It took half of the time in which the points are moved.
@@ -282,7 +281,7 @@ class HandNodes:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"LiveHand {self._side} {kind}")
         node.CreateDefaultDisplayNodes()
         display = node.GetDisplayNode()
-        display.SetColor(SKELETON_COLORS[self._side] if kind == "Skeleton" else self._color)
+        display.SetColor(BONE_COLORS[self._side] if kind == "Skeleton" else self._color)
         display.SetVisibility2D(True)
         display.SetSliceIntersectionThickness(2)
         display.SetSpecular(0.3 if kind == "Skeleton" else 0.12)
@@ -295,8 +294,8 @@ def newLandmarks(name: str, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
-    display.SetColor(SKELETON_COLORS[side])
-    display.SetSelectedColor(SKELETON_COLORS[side])
+    display.SetColor(BONE_COLORS[side])
+    display.SetSelectedColor(BONE_COLORS[side])
     display.SetPointLabelsVisibility(False)
     display.SetPropertiesLabelVisibility(False)
     display.UseGlyphScaleOff()
@@ -358,7 +357,7 @@ class PointerNodes:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", f"LiveHand {self._side} Pointer Tip")
         node.SetAndObservePolyData(cone.GetOutput())
         node.CreateDefaultDisplayNodes()
-        node.GetDisplayNode().SetColor(SKELETON_COLORS[self._side])
+        node.GetDisplayNode().SetColor(BONE_COLORS[self._side])
         node.GetDisplayNode().SetVisibility2D(True)
         node.SetAndObserveTransformNodeID(transform.GetID())
         return node
@@ -370,7 +369,7 @@ def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
     node.SetLocked(False)
     node.SetFixedNumberOfControlPoints(False)
     node.RemoveAllControlPoints()
-    for name in detector.LANDMARK_NAMES:
+    for name in LANDMARK_NAMES:
         number = node.AddControlPoint(vtk.vtkVector3d(0, 0, 0), name)
         # They follow the hand, not the mouse; and to points that can be dragged Slicer fits a plane at every move.
         node.SetNthControlPointLocked(number, True)

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LiveHandError
+from ..landmarks import FINGERS, Landmark
 
 MESH_FILE_NAME = "HandMesh.npz"
 
 _ELSEWHERE = [
-    (0, 9, 0.08),
-    (3, 2, 0.18),
-    *(entry for mcp in (5, 9, 13, 17) for entry in ((mcp, mcp + 1, 0.10), (mcp + 2, mcp + 1, 0.18))),
+    (Landmark.WRIST, Landmark.MIDDLE_FINGER_MCP, 0.08),
+    (Landmark.THUMB_IP, Landmark.THUMB_MCP, 0.18),
+    *((mcp, pip, 0.10) for mcp, pip, _dip, _tip in FINGERS),
+    *((dip, pip, 0.18) for _mcp, pip, dip, _tip in FINGERS),
 ]
 """The landmarks that MediaPipe lays elsewhere than the mesh its joints: landmark, from there towards, how far of it.
 
@@ -180,7 +182,10 @@ def _jointsFromLandmarks(joints: np.ndarray) -> np.ndarray:
     sides = np.stack([index - wrist, pinky - wrist], axis=1)
     for finger in range(1, 5):
         shares = np.linalg.pinv(sides) @ (joints[finger, 0] - wrist)
-        weights[finger, 0, [0, 5, 17]] = 1.0 - shares.sum(), *shares
+        weights[finger, 0, [Landmark.WRIST, Landmark.INDEX_FINGER_MCP, Landmark.PINKY_MCP]] = (
+            1.0 - shares.sum(),
+            *shares,
+        )
     return weights.reshape(25, 21) @ np.linalg.inv(_landmarksFromJoints())
 
 

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..detection.detector import BONES, Hand
+from ..detection.detector import Hand
+from ..landmarks import BONE_COLORS, BONES
 
 PANEL_SIZE = (320, 240)
 SLICE_SIZE = (640, 480)
 """Width and height into which pictures have to fit, px: in the panel, and in a slice view."""
 
-COLORS = {"Left": (89, 166, 242), "Right": (242, 179, 115)}
-"""RGB of a hand's bones, the skeletons' in the scene."""
+COLORS = {side: tuple(round(255 * value) for value in color) for side, color in BONE_COLORS.items()}
+"""RGB of a hand's bones, 0 to 255."""
 
 _JOINTS = (255, 255, 255)
 _OUTLINE = (40, 40, 40)  # of the bones, whose colour can be too much like the skin's
