@@ -3,7 +3,7 @@ import traceback
 
 
 class LiveHandError(Exception):
-    """A failure that the user is told of in one sentence.
+    """A failure that is reported to the user in one sentence.
 
     The sentence itself stands in ``panel/sentences.py``, where it can be translated; this class carries only what it
     is made of, so that the pure parts of the library need to know nothing of Slicer.
@@ -23,16 +23,16 @@ class LiveHandError(Exception):
 
     @classmethod
     def of(cls, error: BaseException) -> "LiveHandError":
-        """An error as the user is told of it: itself, or ``internal`` if nobody foresaw it.
+        """An error as it is reported to the user: itself, or ``internal`` if nobody foresaw it.
 
         To be called where it is caught, in whatever thread: from there on the stack is known as a text only.
         """
-        told = error if isinstance(error, cls) else cls("internal", detail=f"{type(error).__name__}: {error}")
-        traced = error.__cause__ if told is error else error
-        if traced is not None and not told.trace:
-            told.trace = "".join(traceback.format_exception(traced))
+        reported = error if isinstance(error, cls) else cls("internal", detail=f"{type(error).__name__}: {error}")
+        traced = error.__cause__ if reported is error else error
+        if traced is not None and not reported.trace:
+            reported.trace = "".join(traceback.format_exception(traced))
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        return told
+        return reported
 
     def log(self) -> None:
         """Write it to the log: what was foreseen as information, all else as an error with its stack trace.

@@ -145,7 +145,7 @@ def invalid() -> list[Installed]:
 
 
 def split(found: Iterable[Installed]) -> tuple[Installed | None, list[Installed]]:
-    """Tell the one that is there from those that are left over.
+    """Find the installation that is there among those that are left over.
 
     :param found: of one package, or of packages that overwrite each other.
     """

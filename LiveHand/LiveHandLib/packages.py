@@ -189,7 +189,7 @@ def _ask(requirements: list[Requirement], there: dict[str, Installed | None], le
 def _explain(log: str, words: list[str], numpy: str, error: str) -> LiveHandError:
     """Why pip failed.
 
-    Slicer's ``pip_install`` only prints what pip says, so pip is told to write it into a file as well, in English.
+    Slicer's ``pip_install`` only prints what pip says, so pip writes it into a file as well, in English.
 
     :param log: what pip wrote with its option ``--log``.
     :param error: what there is to be said without it.

@@ -160,12 +160,12 @@ def rendered(side: str, name: str, pictures: int = 90) -> Sequence:
 def track(sequence: Sequence, model: bytes, smoothingMs: float = DEFAULT_DELAY_MS) -> Track:
     """Track a sequence by all methods."""
     result = Track()
-    placer = HandPoseEstimator(PoseParameters(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
-    with detector.HandDetector(model) as tracker:
+    poseEstimator = HandPoseEstimator(PoseParameters(sequence.palmWidthMm, smoothingMs, (sequence.intrinsics,)))
+    with detector.HandDetector(model) as handDetector:
         for number, timestampMs, image, truth in sequence.frames:
-            hands = tracker.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), timestampMs)
+            hands = handDetector.detect(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), timestampMs)
             start = time.perf_counter()
-            placed = placer.place(hands, sequence.intrinsics.imageSize, timestampMs)
+            placed = poseEstimator.estimate(hands, sequence.intrinsics.imageSize, timestampMs)
             elapsed = 1000.0 * (time.perf_counter() - start)
             if truth is None:
                 continue

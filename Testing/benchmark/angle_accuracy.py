@@ -67,14 +67,14 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
         hand = RiggedHand.load(meshes / f"{side.lower()}.glb")
         for view in views:
             before, time = np.zeros((5, 4)), 0
-            with detector.HandDetector(model) as tracker:
+            with detector.HandDetector(model) as handDetector:
                 for pose in poses:
                     bends = np.array([pose.get(finger, (0, 0, 0, 0)) for finger in FINGERS], float)
                     for progress in (0.33, 0.67, 1, 1):  # in steps, for MediaPipe follows the hand
                         now = dict(zip(FINGERS, before + progress * (bends - before), strict=True))
                         posed = hand.pose(now, placement((0, 0, 420), **view))
                         time += FRAME_MS
-                        found = tracker.detect(renderer.render(posed)[:, :, ::-1], time)
+                        found = handDetector.detect(renderer.render(posed)[:, :, ::-1], time)
                     before = bends
                     measured = np.full((2, len(ANGLES)), np.nan)
                     if found:

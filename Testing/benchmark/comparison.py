@@ -109,13 +109,13 @@ def detections(clip: str, pace: float | None, hands: int = 1):
     options = vision.HandLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(MODEL)), running_mode=vision.RunningMode.VIDEO, num_hands=hands
     )
-    placer = estimator.HandPoseEstimator(estimator.PoseParameters())
+    poseEstimator = estimator.HandPoseEstimator(estimator.PoseParameters())
     with vision.HandLandmarker.create_from_options(options) as landmarker:
         for image, number, timestamp, available in frames(clip, pace):
             picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
             result = landmarker.detect_for_video(picture, timestamp)
             height, width = image.shape[:2]
-            placed = placer.place(detector.handsOf(result, (width, height)), (width, height), timestamp)
+            placed = poseEstimator.estimate(detector.handsOf(result, (width, height)), (width, height), timestamp)
             yield number, available, [hand.cameraMm for hand in placed.values()]
 
 

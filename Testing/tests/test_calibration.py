@@ -149,12 +149,12 @@ def test_no_part_of_a_board_is_taken_for_another_part(shape, isLegacy):
     assert (undecided > 0) == (board.columns % 2 == 1)
 
 
-def test_markers_are_looked_for_once_in_a_frame(monkeypatch):
+def test_markers_are_searched_once_in_a_frame(monkeypatch):
     """So that a frame takes no longer than with one layout."""
     board, image, _truePx = boards(8, 6, True, turned(0, 0), [0.0, 0.0, 330.0])
     finder, calls = BoardFinder(board), []
-    turns = finder._turns.blockingCall
-    monkeypatch.setattr(finder._turns, "blockingCall", lambda kind: calls.append(kind) or turns(kind))
+    original = finder._schedule.blockingCall
+    monkeypatch.setattr(finder._schedule, "blockingCall", lambda kind: calls.append(kind) or original(kind))
     for _frame in range(3):
         finder.find(np.full_like(image, 70))
     finder.find(image)

@@ -739,10 +739,10 @@ def raising(*_arguments, **_keywords):
 STEPS = {
     "importing": "detection.detector.importPackages",
     "reading the model": "detection.detector.loadModel",
-    "making MediaPipe's tracker": "detection.detector.HandDetector.__init__",
+    "making MediaPipe's detector": "detection.detector.HandDetector.__init__",
     "detecting": "detection.detector.HandDetector.detect",
-    "closing the tracker": "detection.detector.HandDetector.close",
-    "placing the hand": "pose.estimator.HandPoseEstimator.place",
+    "closing the detector": "detection.detector.HandDetector.close",
+    "placing the hand": "pose.estimator.HandPoseEstimator.estimate",
     "drawing the preview": "tracking.preview.mirrored",
     "finding a hint": "tracking.hints.hint",
     "making the reader": "camera.framereader.FrameReader.__init__",
@@ -769,7 +769,7 @@ def test_exception_at_any_step(app, widget, monkeypatch, step):
     slicer.mrmlScene.Clear(0)
     widget.ui.previewCollapsibleButton.collapsed = False
     widget.logic.getParameterNode().showInSliceView = True
-    widget.logic.getParameterNode().numberOfHands = 2  # which needs another tracker, and the one before is closed
+    widget.logic.getParameterNode().numberOfHands = 2  # which needs another detector, and the one before is closed
     monkeypatch.setattr(f"LiveHandLib.{step}", raising)
     tickInVain(app, widget, SAMPLE_CLIP, "ZeroDivisionError: on purpose in a second line")
     monkeypatch.undo()

@@ -421,14 +421,14 @@ sizes = st.sampled_from([(640, 480), (64, 48), (1920, 1080), (48, 4000)])
 
 
 @pytest.fixture
-def tracker(model):
-    """The tracker, with a landmarker that can be told what to find."""
+def handDetector(model):
+    """The detector, with a landmarker that finds what a test wants."""
     from LiveHandLib.detection import detector
 
-    with detector.HandDetector(model) as tracker:
-        tracker._landmarker.close()
-        tracker._landmarker, tracker._library = Landmarker(), None
-        yield tracker
+    with detector.HandDetector(model) as handDetector:
+        handDetector._landmarker.close()
+        handDetector._landmarker, handDetector._library = Landmarker(), None
+        yield handDetector
 
 
 def calibrations() -> list:
@@ -442,7 +442,7 @@ def calibrations() -> list:
     return [(), (camera(600.0, 0.1, -0.2, 0.001, -0.002, 0.05),), (camera(330.0, -0.2, 0.02, 0.0, 0.0, 0.0),)]
 
 
-def test_any_landmarks_through_pose_and_display(app, logic, tracker):
+def test_any_landmarks_through_pose_and_display(app, logic, handDetector):
     import slicer
 
     from LiveHandLib.detection import detector
@@ -460,14 +460,14 @@ def test_any_landmarks_through_pose_and_display(app, logic, tracker):
         pictures, sizes, st.sampled_from(calibrations()), st.floats(30.0, 110.0), st.sampled_from([0.0, 50.0, 500.0])
     )
     def check(pictures, size, calibrations, palmWidthMm, smoothingMs) -> None:
-        placer = HandPoseEstimator(PoseParameters(palmWidthMm, smoothingMs, calibrations))
+        poseEstimator = HandPoseEstimator(PoseParameters(palmWidthMm, smoothingMs, calibrations))
         image = np.zeros((size[1], size[0], 3), np.uint8)
         timeMs = 0
         for number, (found, step) in enumerate(pictures):
             timeMs += step
-            tracker._landmarker.found = found
-            detected = tracker.detect(image, timeMs)
-            hands = placer.place(detected, size, timeMs)
+            handDetector._landmarker.found = found
+            detected = handDetector.detect(image, timeMs)
+            hands = poseEstimator.estimate(detected, size, timeMs)
             assert hands.keys() <= set(detector.HANDEDNESSES) and bool(hands) == bool(detected)
             assert {id(hand.imagePx) for hand in hands.values()} <= {id(hand.imagePx) for hand in detected[:2]}
             for hand in hands.values():
@@ -536,7 +536,7 @@ pauses = st.sampled_from([33.0, 33.0, 33.0, 0.0, 5e-324, 1e-9, 1.0, 4.2, -33.0, 
 
 @st.composite
 def landmarks(draw) -> np.ndarray:
-    """(21, 3) of a hand as none is: x, y and relative depth, within what the tracker lets through."""
+    """(21, 3) of a hand as none is: x, y and relative depth, within what the detector lets through."""
     random = np.random.default_rng(draw(seeds))
     form, relief = FORMS[draw(st.sampled_from(sorted(FORMS)))], RELIEFS[draw(st.sampled_from(sorted(RELIEFS)))]
     xy = draw(magnitudes) * form(random) + (draw(offsets), draw(offsets))
@@ -635,13 +635,13 @@ def test_any_hands_through_all_that_is_computed(part):
         st.sampled_from([0.0, 50.0, 500.0]),
     )
     def check(hands, stream, size, calibrations, smoothingMs) -> None:
-        placer, timeMs = HandPoseEstimator(PoseParameters(62.0, smoothingMs, calibrations)), 0.0
+        poseEstimator, timeMs = HandPoseEstimator(PoseParameters(62.0, smoothingMs, calibrations)), 0.0
         image = np.full((size[1], size[0], 3), 128, np.uint8)
         for numbers, pause in stream:
             timeMs += pause
             found = [hands[number] for number in numbers if number < len(hands)]
             detected = detector._hands(found, size)
-            placed = placer.place(detected, size, timeMs)
+            placed = poseEstimator.estimate(detected, size, timeMs)
             assert placed.keys() <= set(detector.HANDEDNESSES) and bool(placed) == bool(detected)
             for side, hand in placed.items():
                 assertComputed(side, hand)

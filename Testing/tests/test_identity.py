@@ -279,9 +279,9 @@ def rendered(shared, frontSide: str, pictures: int):
 @pytest.mark.parametrize("frontSide", ["Right", "Left"])
 def test_crossing_as_mediapipe_sees_it(shared, model, frontSide):
     pictures = []
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
         for number, (image, truth) in enumerate(rendered(shared, frontSide, pictures=36)):
-            hands = tracker.detect(image, number * STEP_MS)
+            hands = handDetector.detect(image, number * STEP_MS)
             nearest = [min(truth, key=lambda side: np.abs(hand.imagePx - truth[side]).mean()) for hand in hands]
             pictures.append(list(zip(nearest, hands, strict=True)))
     counts = [len(hands) for hands in pictures]
@@ -298,9 +298,9 @@ def test_the_hand_of_the_sample_clip_is_one(model):
     import cv2
 
     capture, identity = cv2.VideoCapture(str(SAMPLE_CLIP)), HandIdentity()
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
         for number in range(100):
-            hands = tracker.detect(capture.read()[1][:, :, ::-1], number * STEP_MS)
+            hands = handDetector.detect(capture.read()[1][:, :, ::-1], number * STEP_MS)
             assert identity.assign(hands, number * STEP_MS).keys() <= {"Right"}, number
     capture.release()
 
@@ -309,8 +309,8 @@ def test_both_hands_of_a_photograph(shared, model):
     import cv2
 
     image = cv2.cvtColor(cv2.imread(str(shared / "photos" / "two_hands_1.jpg")), cv2.COLOR_BGR2RGB)
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
-        sides = HandIdentity().assign(tracker.detect(image, 0), 0)
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
+        sides = HandIdentity().assign(handDetector.detect(image, 0), 0)
     assert sides.keys() == {"Left", "Right"}
     # She faces the camera, her arms are not crossed.
     assert sides["Right"].imagePx[:, 0].mean() < sides["Left"].imagePx[:, 0].mean()

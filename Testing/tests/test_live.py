@@ -67,7 +67,7 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
 
         def work():
             while not stop.is_set():
-                with gil.lender().turns.blockingCall("sleep"):
+                with gil.lender().schedule.blockingCall("sleep"):
                     time.sleep(0.001)
                 done.append(threading.get_ident())
 
@@ -87,63 +87,63 @@ def test_lender_lets_a_thread_run(app, monkeypatch):
 
 
 @pytest.mark.parametrize("periodic", [False, True])
-def test_habit_that_has_become_late_finds_back(periodic):
-    """Calls end every 33 ms, 5 ms after they began, and are looked for by a timer; all in simulated time."""
+def test_estimate_that_has_become_late_recovers(periodic):
+    """Calls end every 33 ms, 5 ms after they began, and are polled by a timer; all in simulated time."""
     from LiveHandLib.threads import schedule
 
     random = np.random.default_rng(0)
-    habit, late = schedule._ReturnTimeEstimator(periodic), []
+    estimator, late = schedule._ReturnTimeEstimator(periodic), []
     for call in range(400):
         begin = 0.033 * call + random.normal(0.0, 0.0002)
         end = 0.033 * call + 0.005
-        due, _until = habit.expected(begin)
-        inVain, seen = begin, max(due, begin) + random.uniform(0.0, 0.001)
+        due, _until = estimator.expected(begin)
+        missed, seen = begin, max(due, begin) + random.uniform(0.0, 0.001)
         while seen < end:
-            inVain, seen = seen, seen + 0.001
+            missed, seen = seen, seen + 0.001
         if 100 <= call < 120:
             seen += 0.02  # the GUI thread is busy
-        habit.note(begin, seen, seen - inVain)
+        estimator.record(begin, seen, seen - missed)
         late.append(seen - end)
     for calls in (late[60:100], late[260:]):
         assert np.mean(calls) < 0.001, "as a timer sees them that begins before they are due"
 
 
 def test_thread_that_is_woken_is_not_taken_for_another_one():
-    """Two workers at once: one's picture does not bring the other back."""
-    from LiveHandLib.threads.schedule import Turns
+    """Two workers at once: one's frame does not wake the other."""
+    from LiveHandLib.threads.schedule import GilSchedule
 
-    turns, events = Turns(), (threading.Event(), threading.Event())
+    schedule, events = GilSchedule(), (threading.Event(), threading.Event())
 
     def work(event):
-        with turns.waiting(event):
+        with schedule.waiting(event):
             event.wait()
-        turns.done()
+        schedule.done()
 
     threads = [threading.Thread(target=work, args=(event,), daemon=True) for event in events]
     for thread in threads:
         thread.start()
     time.sleep(0.05)  # both wait
     for event, thread in zip(events, threads, strict=True):
-        turns.wake(event)
-        assert turns.isSomeoneInside
+        schedule.wake(event)
+        assert schedule.isGilWanted
         event.set()
         thread.join()
-        assert not turns.isSomeoneInside
+        assert not schedule.isGilWanted
 
 
-def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_look(monkeypatch):
+def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_poll(monkeypatch):
     from LiveHandLib.threads import schedule
 
     noted, isOver = [], threading.Event()
-    monkeypatch.setattr(schedule._ReturnTimeEstimator, "note", lambda self, *times: noted.append(times))
-    book = schedule.Turns()
-    with book.blockingCall("call", isOver=isOver.is_set):
-        looked = time.perf_counter()
-        book.recordPoll(looked)
+    monkeypatch.setattr(schedule._ReturnTimeEstimator, "record", lambda self, *times: noted.append(times))
+    gilSchedule = schedule.GilSchedule()
+    with gilSchedule.blockingCall("call", isOver=isOver.is_set):
+        polled = time.perf_counter()
+        gilSchedule.recordPoll(polled)
         isOver.set()
-        book.recordPoll(time.perf_counter())  # it does not tell since when
+        gilSchedule.recordPoll(time.perf_counter())  # since when is not known
     ((begin, now, hiddenS),) = noted
-    assert begin < looked and now - hiddenS == pytest.approx(looked, abs=1e-9)
+    assert begin < polled and now - hiddenS == pytest.approx(polled, abs=1e-9)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system's threads cannot choose their cores")
@@ -159,7 +159,7 @@ def test_detection_keeps_off_one_core_and_nobody_else_does(app, widget):
     detecting = [thread for thread, name in started.items() if name.startswith("mediapipe")]
     (reader,) = [thread.native_id for thread in threading.enumerate() if thread.name == "LiveHand reader"]
     assert all(os.sched_getaffinity(thread) == kept for thread in detecting)
-    assert any(os.sched_getaffinity(thread) == kept for thread in started), "the worker, if the tracker is an old one"
+    assert any(os.sched_getaffinity(thread) == kept for thread in started), "the worker, if the detector is an old one"
     assert os.sched_getaffinity(reader) == os.sched_getaffinity(0) == cores
 
 

@@ -524,7 +524,7 @@ def entries(caplog, level: int) -> list[str]:
         ("detection.detector.HandDetector.detect", "_track"),  # in the worker's thread
         ("camera.framereader.toRgb", "_fileFrames"),  # in the reader's
         ("scene.handnodes.HandNodes.update", "show"),  # in a slot
-        ("pose.estimator.HandPoseEstimator.place", "_onFrameProcessed"),
+        ("pose.estimator.HandPoseEstimator.estimate", "_onFrameProcessed"),
         ("motion.motion.Motion.add", "showFrame"),
     ],
 )
@@ -669,7 +669,7 @@ RELOADING = """
             panels=sum(type(one).__name__ == "LiveHandWidget" for one in objects),
             lenders=sum(type(one).__name__ == "GilLender" for one in objects),
             workers=sum(type(one).__name__ in ("TrackingWorker", "CameraFinder") for one in objects),
-            trackers=sum(type(one).__name__ == "HandDetector" for one in objects),
+            detectors=sum(type(one).__name__ == "HandDetector" for one in objects),
             receivers=slicer.app.receivers(qt.SIGNAL("aboutToQuit()")),
             library=sorted(name for name in sys.modules if name.startswith("LiveHandLib")),
         )

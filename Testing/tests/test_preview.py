@@ -71,8 +71,8 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
 
     image = cv2.cvtColor(cv2.imread(str(shared / "photos" / "two_hands_1.jpg")), cv2.COLOR_BGR2RGB)
     before = image.copy()
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
-        hands = identity.HandIdentity().assign(tracker.detect(image, 0), 0)
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
+        hands = identity.HandIdentity().assign(handDetector.detect(image, 0), 0)
     plain, drawn = (preview.mirrored(image, shown, (320, 240)) for shown in ({}, hands))
     assert np.array_equal(image, before), "MediaPipe's picture is left alone"
     changed = (plain != drawn).any(axis=2)
@@ -317,8 +317,8 @@ def test_dark_photographs(shared, model, photo, gain, expected):
     from LiveHandLib.tracking import hints
 
     image = (gain * cv2.imread(str(shared / "photos" / photo))[:, :, ::-1]).astype(np.uint8)
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
-        assert hints.hint(image, tracker.detect(image, 0)) == expected
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
+        assert hints.hint(image, handDetector.detect(image, 0)) == expected
 
 
 @pytest.mark.parametrize("edge", ["left", "right", "top", "bottom"])
@@ -333,8 +333,8 @@ def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
     capture = cv2.VideoCapture(str(shared / "clips" / "hand_desk.mp4"))
     capture.set(cv2.CAP_PROP_POS_FRAMES, 45)
     image = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
-    with detector.HandDetector(model) as tracker:
-        (hand,) = tracker.detect(image, 0)
+    with detector.HandDetector(model) as handDetector:
+        (hand,) = handDetector.detect(image, 0)
     (left, top), (right, bottom) = hand.imagePx.min(axis=0), hand.imagePx.max(axis=0)
     acrossX, acrossY = cut * (right - left), cut * (bottom - top)
     height, width = image.shape[:2]
@@ -345,8 +345,8 @@ def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
         "bottom": (0, width, 0, bottom - acrossY),
     }[edge]
     cropped = np.ascontiguousarray(image[int(y0) : int(y1), int(x0) : int(x1)])
-    with detector.HandDetector(model) as tracker:
-        hands = tracker.detect(cropped, 0)
+    with detector.HandDetector(model) as handDetector:
+        hands = handDetector.detect(cropped, 0)
     assert len(hands) == 1
     assert hints.hint(cropped, hands) == ("outside" if cut > 0 else "")
 
@@ -359,10 +359,10 @@ def test_hand_that_goes_away_is_small_before_it_is_lost(shared, model):
     hand = RiggedHand.load(shared / "hand-mesh" / "right.glb")
     renderer = HandRenderer(HandCamera.typical((640, 480)))
     seen = []
-    with detector.HandDetector(model) as tracker:
+    with detector.HandDetector(model) as handDetector:
         for number, distance in enumerate(range(400, 4400, 100)):
             image = np.ascontiguousarray(renderer.render(hand.pose({}, placement((0, 0, distance))))[:, :, ::-1])
-            hands = tracker.detect(image, 33 * number)
+            hands = handDetector.detect(image, 33 * number)
             seen.append((distance, hints.hint(image, hands) if hands else "lost"))
     told = [hint for _distance, hint in seen]
     order = ["", "small", "lost"]

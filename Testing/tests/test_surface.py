@@ -222,7 +222,7 @@ from LiveHandLib.detection import detector
 from LiveHandLib.pose import estimator
 from LiveHandLib.scene import surface
 skin = surface.HandSurface(sys.argv[1])
-placer = estimator.HandPoseEstimator(estimator.PoseParameters())
+poseEstimator = estimator.HandPoseEstimator(estimator.PoseParameters())
 points = np.random.default_rng(0).uniform(100, 400, (21, 3))
 
 def othersS():
@@ -233,7 +233,7 @@ before = othersS()
 for number in range(300):
     seen = points + number
     hand = detector.Hand("Right", 1.0, imagePx=seen[:, :2], worldMm=seen, depthPx=seen[:, 2] - 200)
-    for placed in placer.place([hand], (640, 480), 33 * number).values():
+    for placed in poseEstimator.estimate([hand], (640, 480), 33 * number).values():
         skin.update(placed.cameraMm)
 print(psutil.Process().num_threads(), othersS() - before)
 """

@@ -13,7 +13,6 @@ import pytest
 from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
-from LiveHandLib.threads.schedule import Turns
 from support.paths import MODEL, ROOT
 
 
@@ -35,8 +34,8 @@ def rgb(path) -> np.ndarray:
 def test_hands_in_photographs(shared, model, photo, sides):
     """The sides were read off the pictures by eye: none of them is mirrored."""
     image = rgb(shared / "photos" / photo)
-    with detector.HandDetector(model, numberOfHands=2) as tracker:
-        hands = tracker.detect(image, 0)
+    with detector.HandDetector(model, numberOfHands=2) as handDetector:
+        hands = handDetector.detect(image, 0)
     assert sorted(hand.handedness for hand in hands) == sides
     for hand in hands:
         assert hand.imagePx.shape == (21, 2) and hand.worldMm.shape == (21, 3)
@@ -56,8 +55,8 @@ def test_results_are_the_same_read_either_way(shared, model, monkeypatch):
     found = []
     for versions in (detector.KNOWN_VERSIONS, ()):
         monkeypatch.setattr(detector, "KNOWN_VERSIONS", versions)
-        with detector.HandDetector(model, numberOfHands=2) as tracker:
-            found.append([tracker.detect(image, time) for time in (0, 33)])
+        with detector.HandDetector(model, numberOfHands=2) as handDetector:
+            found.append([handDetector.detect(image, time) for time in (0, 33)])
     for direct, public in zip(*found, strict=True):
         assert len(direct) == len(public) == 2
         for one, other in zip(direct, public, strict=True):
@@ -74,7 +73,7 @@ def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, pho
             time.sleep(0.001)
         noted.set()
 
-    class Watched(Turns):
+    class Watched(GilSchedule):
         @contextlib.contextmanager
         def blockingCall(self, kind, periodic=False, isOver=None):
             noted = threading.Event()
@@ -83,9 +82,9 @@ def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, pho
             yield
             seen.append(noted.wait(20))
 
-    with detector.HandDetector(model, 2, Watched()) as tracker:
+    with detector.HandDetector(model, 2, Watched()) as handDetector:
         for moment in (0, 33):
-            assert len(tracker.detect(image, moment)) == count
+            assert len(handDetector.detect(image, moment)) == count
     assert seen == [False, True] * 2
 
 
@@ -102,29 +101,29 @@ def test_landmark_names_and_bones_are_mediapipes(model):
 
 def test_time_that_jumps_back_does_no_harm(shared, model):
     image = rgb(shared / "photos" / "one_hand_2.jpg")
-    with detector.HandDetector(model) as tracker:
-        assert [len(tracker.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
+    with detector.HandDetector(model) as handDetector:
+        assert [len(handDetector.detect(image, time)) for time in (1000, 1000, 10, 1001)] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("versions", [detector.KNOWN_VERSIONS, ()], ids=["library", "public"])
 def test_what_mediapipe_refuses_is_raised_either_way(model, monkeypatch, versions):
     monkeypatch.setattr(detector, "KNOWN_VERSIONS", versions)
-    with detector.HandDetector(model) as tracker:
+    with detector.HandDetector(model) as handDetector:
         with pytest.raises(ValueError, match=r"[Ss]ize"):
-            tracker.detect(np.zeros((48, 64, 1), np.uint8), 0)
-        assert tracker.detect(np.zeros((48, 64, 3), np.uint8), 1) == [], "and goes on"
+            handDetector.detect(np.zeros((48, 64, 1), np.uint8), 0)
+        assert handDetector.detect(np.zeros((48, 64, 3), np.uint8), 1) == [], "and goes on"
 
 
 def test_another_stream_begins_as_with_another_tracker(shared, model):
     image = rgb(shared / "photos" / "one_hand_2.jpg")
     shifted = np.roll(image, image.shape[1] // 8, axis=1)
-    with detector.HandDetector(model) as fresh, detector.HandDetector(model) as tracker:
+    with detector.HandDetector(model) as fresh, detector.HandDetector(model) as handDetector:
         expected = [fresh.detect(shifted, time) for time in (0, 33)]
         for _stream in range(2):
-            tracker.detect(image, 5000)
-            tracker.restart()
+            handDetector.detect(image, 5000)
+            handDetector.restart()
             for time, (hand,) in zip((0, 33), expected, strict=True):
-                (found,) = tracker.detect(shifted, time)
+                (found,) = handDetector.detect(shifted, time)
                 assert np.array_equal(found.imagePx, hand.imagePx) and np.array_equal(found.worldMm, hand.worldMm)
 
 

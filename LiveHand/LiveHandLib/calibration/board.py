@@ -1,4 +1,4 @@
-"""The calibration board: its corners, how they are found in a picture, and its print. Knows OpenCV, nothing of Qt."""
+"""The calibration board: its corners, how they are found in an image, and its print. Knows OpenCV, nothing of Qt."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import LiveHandError
-from ..threads.schedule import Turns
+from ..threads.schedule import GilSchedule
 
 CHARUCO, CHESSBOARD = "charuco", "chessboard"
 
@@ -22,7 +22,7 @@ _MODULES = 8
 """Into how many parts a square is divided across: a marker of 4 x 4 bits with its border takes 6, the margin 2."""
 
 _LONGEST_SIDE_PX = 960
-"""Boards are looked for in pictures of at most this size, so that a picture takes about as long with any camera."""
+"""Boards are detected in images of at most this size, so that a frame takes about as long with any camera."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Board:
             raise LiveHandError("boardImpossible")
 
     def cornersMm(self) -> np.ndarray:
-        """The inner corners, row by row: (n, 3) mm in the board's frame."""
+        """The inner corners, row by row: (n, 3) mm in the board's coordinate system."""
         y, x = np.mgrid[1 : self.rows, 1 : self.columns]
         return self.squareMm * np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)])
 
     def modules(self) -> np.ndarray:
-        """What the board looks like: (8 rows, 8 columns) bool, true where it is black."""
+        """The pattern of the board: (8 rows, 8 columns) bool, true where it is black."""
         if self.kind == CHESSBOARD:
             y, x = np.indices((self.rows, self.columns)).repeat(_MODULES, axis=1).repeat(_MODULES, axis=2)
             return (x + y) % 2 == 0
@@ -115,17 +115,17 @@ class BoardFinder:
     A ChArUco board may have either of two layouts. The markers say which; until they do, no corners are found, for in
     the wrong layout some would be taken for their neighbours.
 
-    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
+    :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :ivar layout: which layout the board has, :data:`CURRENT` or :data:`LEGACY`; empty if there is but one or nothing
-        has told it yet.
-    :ivar isUndecided: whether the newest frame has markers, but too few to tell the layout.
+        has shown it yet.
+    :ivar isUndecided: whether the newest frame has markers, but too few to determine the layout.
     """
 
-    def __init__(self, board: Board, turns: Turns | None = None) -> None:
+    def __init__(self, board: Board, schedule: GilSchedule | None = None) -> None:
         import cv2
 
         self.board = board
-        self._turns = turns or Turns()
+        self._schedule = schedule or GilSchedule()
         self.layout, self.isUndecided = "", False
         isCharuco, hasLayouts = board.kind == CHARUCO, board.rows % 2 == 0
         self._detector = cv2.aruco.CharucoDetector(board._charuco()) if isCharuco and not hasLayouts else None
@@ -157,7 +157,7 @@ class BoardFinder:
         window = int(np.clip(spacing * (0.11 if isCharuco else 0.3), 2, 12))
         cornersPx = (cornersPx + 0.5) * np.divide((width, height), size) - 0.5
         stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 30, 0.01)
-        with self._turns.blockingCall("refine"):
+        with self._schedule.blockingCall("refine"):
             refined = cv2.cornerSubPix(
                 grey, cornersPx.astype(np.float32).reshape(-1, 1, 2), (window, window), (-1, -1), stop
             )
@@ -167,7 +167,7 @@ class BoardFinder:
         markers = () if self._detector else self._tellLayout(grey)
         if not self._detector:
             return np.zeros(0, int), np.zeros((0, 2))
-        with self._turns.blockingCall("interpolate" if markers else "find"):
+        with self._schedule.blockingCall("interpolate" if markers else "find"):
             cornersPx, indices, *_markers = self._detector.detectBoard(grey, None, None, *markers)
         if indices is None:
             return np.zeros(0, int), np.zeros((0, 2))
@@ -182,14 +182,14 @@ class BoardFinder:
         """
         import cv2
 
-        with self._turns.blockingCall("find"):
+        with self._schedule.blockingCall("find"):
             cornersPx, numbers, _rejected = self._markers.detectMarkers(grey)
         self.isUndecided = False
         if numbers is None:
             return ()
         markersPx = dict(zip(numbers.ravel().tolist(), np.reshape(cornersPx, (-1, 4, 2)), strict=True))
         fits, misfits = zip(*(_neighbours(layout, markersPx) for layout in self._layouts.values()), strict=True)
-        # Where the number of columns is odd, a part of the board looks like the same part of the other layout, one
+        # Where the number of columns is odd, a part of the board is the same in the other layout, one
         # column on; but not all of the board.
         best = int(np.argmax(fits))
         if fits[best] > max(fits[1 - best], misfits[best]) and misfits[best] < misfits[1 - best]:
@@ -203,7 +203,7 @@ class BoardFinder:
         import cv2
 
         flags = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
-        with self._turns.blockingCall("find"):
+        with self._schedule.blockingCall("find"):
             found, cornersPx = cv2.findChessboardCorners(
                 grey, (self.board.columns - 1, self.board.rows - 1), None, flags
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import LiveHandError
-from ..threads.schedule import Turns
+from ..threads.schedule import GilSchedule
 from .board import Board, BoardFinder
 from .intrinsics import Intrinsics
 
@@ -18,40 +18,40 @@ VIEWS_NEEDED = 8
 VIEWS_AT_MOST = 40
 
 CELLS = (3, 4)
-"""Rows and columns into which the picture is divided: corners have to have been seen in every cell."""
+"""Rows and columns into which the image is divided: corners have to have been seen in every cell."""
 CORNERS_PER_CELL = 2
 
 TILTS = ("top", "bottom", "left", "right")
-"""Which side of the board is nearer to the camera, in the mirrored picture. Without tilts the focal length cannot be
+"""Which side of the board is nearer to the camera, in the mirrored image. Without tilts the focal length cannot be
 told from the distance (Zhang, A Flexible New Technique for Camera Calibration, 2000, section 4)."""
 TILT_DEG = 17.0
 VIEWS_PER_TILT = 2
 
 CORNERS_NEEDED = 8
 STILL_PER_S = 0.04
-"""How fast the board may move, picture widths a second: a pixel or two while a rolling shutter reads a picture."""
+"""How fast the board may move, image widths a second: a pixel or two while a rolling shutter reads an image."""
 NEW_DISTANCE = 0.15
-"""How much a view has to differ from all that were taken: 0.15 picture widths, a quarter of the distance, 12 degrees
+"""How much a view has to differ from all that were taken: 0.15 image widths, a quarter of the distance, 12 degrees
 of tilt, or 30 degrees in the board's plane; together, as a root of squares."""
 LARGEST_FOCAL_ERROR = 0.02
 """Standard deviation of the focal length, as a part of it, from which on a calibration is refused."""
 
 LARGEST_FOCAL_LENGTH = 4.0
-"""In picture widths; where views do not determine the focal length, it tends to grow without bounds."""
+"""In image widths; where views do not determine the focal length, it tends to grow without bounds."""
 
 _PREVIEW_WIDTH_PX = 320
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What one look at a picture came to.
+    """What was found in a frame, and how far the calibration is.
 
-    :ivar preview: (height, width, 3) uint8 RGB, small and mirrored: the picture, dark in the cells where corners are
+    :ivar preview: (height, width, 3) uint8 RGB, small and mirrored: the image, dark in the cells where corners are
         still wanted, with the corners found.
     :ivar views: how many views have been taken.
-    :ivar rejection: why this picture was not taken: ``"noBoard"``, ``"fewCorners"``, ``"moved"``, ``"blurred"`` or
+    :ivar rejection: why this frame's view was not taken: ``"noBoard"``, ``"fewCorners"``, ``"moved"``, ``"blurred"`` or
         ``"nothingNew"``; empty if it was.
-    :ivar cellsWanted: how many cells of the picture want corners.
+    :ivar cellsWanted: how many cells of the image want corners.
     :ivar tiltsWanted: those of :data:`TILTS` of which more views are wanted.
     :ivar done: how much of what is wanted has been reached, 0 to 1.
     :ivar layout: which layout the board has, see :class:`BoardFinder`.
@@ -68,7 +68,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration came to.
+    """The result of a calibration.
 
     :ivar intrinsics: the camera model, with its RMS reprojection error.
     :ivar views: how many views it rests on.
@@ -86,7 +86,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class View:
-    """The board in one picture.
+    """The board in one image.
 
     :ivar indices: (n,) which of the board's corners are seen.
     :ivar cornersPx: (n, 2) where, px in OpenCV's convention.
@@ -97,19 +97,19 @@ class View:
 
 
 class ViewCollector:
-    """Looks at a stream of pictures for views of a board that add something to a calibration.
+    """Takes from a stream of frames the views of a board that add something to a calibration.
 
     To be used in one thread, after :func:`detector.importPackages`.
 
     :param board: the board that is held before the camera.
-    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
+    :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     """
 
-    def __init__(self, board: Board, turns: Turns | None = None) -> None:
+    def __init__(self, board: Board, schedule: GilSchedule | None = None) -> None:
         self.views: list[View] = []
         self._board = board
-        self._turns = turns or Turns()
-        self._finder = BoardFinder(board, self._turns)
+        self._schedule = schedule or GilSchedule()
+        self._finder = BoardFinder(board, self._schedule)
         self._cornersMm = board.cornersMm()
         self._imageSize = (0, 0)
         self._poses: list[np.ndarray] = []
@@ -149,7 +149,7 @@ class ViewCollector:
 
     def calibrate(self) -> Calibration:
         """Calibrate from the views taken, see :func:`calibrate`."""
-        result = calibrate(self._board, self.views, self._imageSize, self._turns)
+        result = calibrate(self._board, self.views, self._imageSize, self._schedule)
         return dataclasses.replace(result, layout=self._finder.layout)
 
     def _cellsWanted(self) -> np.ndarray:
@@ -184,7 +184,7 @@ class ViewCollector:
         return ""
 
     def _speed(self, view: View, timestampMs: int) -> float:
-        """How fast the board moves since the last picture, picture widths a second; infinite if it was not there."""
+        """How fast the board has moved since the last frame, image widths a second; infinite if it was not there."""
         last, lastMs = self._last
         _common, now, then = np.intersect1d(view.indices, last.indices, assume_unique=True, return_indices=True)
         if not len(now) or timestampMs <= lastMs:
@@ -193,7 +193,7 @@ class ViewCollector:
         return float(movedPx / self._imageSize[0] / (timestampMs - lastMs) * 1000.0)
 
     def _pose(self, cornersMm: np.ndarray, cornersPx: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Where and how the board is held, to compare views by, as far as it can be told before the calibration.
+        """Where and how the board is held, to compare views by, as far as it is known before the calibration.
 
         :returns: (7,) in steps that are about equally much, see :data:`NEW_DISTANCE`; and how the board is tilted.
         """
@@ -203,7 +203,7 @@ class ViewCollector:
         _ok, rotation, translation = cv2.solvePnP(cornersMm, cornersPx, matrix, None, flags=cv2.SOLVEPNP_IPPE)
         rotation = cv2.Rodrigues(rotation)[0]
         normal = rotation[:, 2] * -np.sign(rotation[2, 2])  # towards the camera
-        # What is left in the picture is right in its mirror image. A side that is nearer turns the normal away from it.
+        # What is left in the image is right in its mirror image. A side that is nearer turns the normal away from it.
         leaning = {"top": normal[1], "bottom": -normal[1], "right": normal[0], "left": -normal[0]}
         tilts = [side for side, sine in leaning.items() if sine > np.sin(np.radians(TILT_DEG))]
         x, y = cornersPx.mean(axis=0) / self._imageSize[0]
@@ -226,7 +226,7 @@ class ViewCollector:
 
 
 def edgeWidthPx(grey: np.ndarray, cornersPx: np.ndarray) -> float:
-    """How wide the edges at the board's corners are, because the picture is out of focus or the board moved.
+    """How wide the edges at the board's corners are, because the image is out of focus or the board moved.
 
     The contrast divided by the steepest slope, across the direction in which that is less steep: a moving board is
     blurred in one direction only. A blur with a standard deviation of s px makes it about 2.5 s.
@@ -246,20 +246,22 @@ def edgeWidthPx(grey: np.ndarray, cornersPx: np.ndarray) -> float:
     return float(np.median(contrast / np.maximum(np.minimum(*slopes), 1e-9)))
 
 
-def calibrate(board: Board, views: list[View], imageSize: tuple[int, int], turns: Turns | None = None) -> Calibration:
+def calibrate(
+    board: Board, views: list[View], imageSize: tuple[int, int], schedule: GilSchedule | None = None
+) -> Calibration:
     """Calibrate a camera with OpenCV's ``calibrateCamera``, and leave out the views that do not fit the others.
 
-    The distortion has the coefficients k1, k2, p1, p2 and k3. The last is what pictures wider than about 70 degrees
-    need; for narrower ones it does no harm, for corners were seen all over the picture.
+    The distortion has the coefficients k1, k2, p1, p2 and k3. The last is what images wider than about 70 degrees
+    need; for narrower ones it does no harm, for corners were seen all over the image.
 
     :param views: of the board, from one camera.
-    :param imageSize: the pictures' width and height, px.
+    :param imageSize: the images' width and height, px.
     :raises LiveHandError: ``calibrationTooFewViews``, ``calibrationUncertain`` when the views do not determine the
         camera.
     """
     import cv2
 
-    turns = turns or Turns()
+    schedule = schedule or GilSchedule()
     views = list(views)
     cornersMm = board.cornersMm().astype(np.float32)
     outliersPx: list[float] = []
@@ -268,11 +270,11 @@ def calibrate(board: Board, views: list[View], imageSize: tuple[int, int], turns
             raise LiveHandError("calibrationTooFewViews", views=len(views), needed=VIEWS_NEEDED)
         objectPoints = [cornersMm[view.indices] for view in views]
         imagePoints = [view.cornersPx.astype(np.float32) for view in views]
-        with turns.blockingCall("calibrate"):
+        with schedule.blockingCall("calibrate"):
             rms, matrix, distortion, _rvecs, _tvecs, deviations, _poseDeviations, errorsPx = (
                 cv2.calibrateCameraExtended(objectPoints, imagePoints, imageSize, None, None)
             )
-        # One at a time, the worst first: a bad view bends the model and makes good ones look bad.
+        # One at a time, the worst first: a bad view bends the model, and good ones fit it badly.
         errorsPx = errorsPx.ravel()
         worst = int(np.argmax(errorsPx))
         if errorsPx[worst] <= 3.0 * np.median(errorsPx):

@@ -1,6 +1,6 @@
-"""How a camera maps directions to its picture: OpenCV's pinhole model with distortion. Knows numpy, nothing of Qt.
+"""How a camera maps directions to its image: OpenCV's pinhole model with distortion. Knows numpy, nothing of Qt.
 
-Two conventions meet here. In LiveHand, as in MediaPipe, pictures begin at 0 with the left edge of the first pixel, so
+Two conventions meet here. In LiveHand, as in MediaPipe, images begin at 0 with the left edge of the first pixel, so
 that its centre is at 0.5 px. In OpenCV the centre of the first pixel is at 0 px. ``Intrinsics.matrix`` and the files
 are OpenCV's; every point that goes in or comes out is LiveHand's.
 """
@@ -18,10 +18,10 @@ import numpy as np
 from ..errors import LiveHandError
 
 SIDES_PX = range(16, 16385)
-"""Widths and heights of pictures that a camera may have, px."""
+"""Widths and heights of images that a camera may have, px."""
 
 GUESSED_FIELD_OF_VIEW_DEG = 60.0
-"""What a camera that is not calibrated is taken to see along its picture's longer side, degrees.
+"""What a camera that is not calibrated is assumed to see along its image's longer side, degrees.
 
 Makers state the diagonal: from 55 (Logitech C270) over 60 (C310) to 78 (C920, C922, StreamCam), which is 49, 53 and 70
 along the longer side of 16:9. The guess lies in the middle; distances come out between a fifth too short and a quarter
@@ -42,7 +42,7 @@ class Intrinsics:
     :ivar matrix: (3, 3) camera matrix in OpenCV's convention, px.
     :ivar distortion: (n,) OpenCV's distortion coefficients k1, k2, p1, p2, k3, ...; n is 4, 5, 8, 12 or 14. The last
         two of 14, for a tilted sensor, have to be 0.
-    :ivar imageSize: width and height of the pictures it holds for, px.
+    :ivar imageSize: width and height of the images it holds for, px.
     :ivar rmsPx: root mean square of the reprojection error of its calibration, px; None if it is not known.
     :ivar isCalibrated: False if it is a guess from the field of view.
     :ivar calibrationTime: when it was calibrated, in words; may be empty.
@@ -96,7 +96,7 @@ class Intrinsics:
             raise LiveHandError("calibrationFocalLength", fx=f"{fx:.0f}", fy=f"{fy:.0f}")
         if not (0.0 < cx < width and 0.0 < cy < height):
             raise LiveHandError("calibrationPrincipalPoint", x=f"{cx:.0f}", y=f"{cy:.0f}")
-        # The distortion has to be one-to-one at least within the largest circle in the picture.
+        # The distortion has to be one-to-one at least within the largest circle in the image.
         distortedRadii, _factors = self._undistorting
         others = self._coefficients[2:4] + self._coefficients[8:12]
         if distortedRadii[-1] * min(fx, fy) < min(width, height) / 2.0 or max(map(abs, others)) > _LARGEST_OTHER:
@@ -130,7 +130,7 @@ class Intrinsics:
     def guessed(cls, imageSize: tuple[int, int]) -> "Intrinsics":
         """A camera without distortion that sees :data:`GUESSED_FIELD_OF_VIEW_DEG`.
 
-        :param imageSize: the picture's width and height, px.
+        :param imageSize: the image's width and height, px.
         """
         width, height = imageSize
         focalLength = max(width, height) / 2.0 / np.tan(np.radians(GUESSED_FIELD_OF_VIEW_DEG / 2.0))
@@ -141,29 +141,29 @@ class Intrinsics:
     # Points
 
     def normalized(self, imagePx: np.ndarray) -> np.ndarray:
-        """Where points in the picture lie on the plane 1 in front of the camera, without distortion.
+        """Where points in the image lie on the plane 1 in front of the camera, without distortion.
 
         OpenCV's ``undistortPoints`` searches for them one by one and finds anything at all where the distortion is not
-        one-to-one, as it often is not in the corners of a wide picture; here they stay in the direction in which they
+        one-to-one, as it often is not in the corners of a wide image; here they stay in the direction in which they
         are seen.
 
         :param imagePx: (n, 2) px, LiveHand's convention.
-        :returns: (n, 2) x/z and y/z in the camera's frame.
+        :returns: (n, 2) x/z and y/z in the camera's coordinate system.
         """
         distorted = (imagePx - (self.matrix[:2, 2] + _HALF_PIXEL)) / self.matrix[[0, 1], [0, 1]]
         if self._isPinhole:
             return distorted
         ideal = distorted
-        for _round in range(2):  # the other distortions are a thousandth of the picture, so the second is exact
+        for _round in range(2):  # the other distortions are a thousandth of the image, so the second is exact
             radial = distorted - self._otherDistortion(ideal)
             factors = np.interp(np.hypot(radial[:, 0], radial[:, 1]), *self._undistorting)
             ideal = radial * factors[:, None]
         return ideal
 
     def project(self, cameraMm: np.ndarray) -> np.ndarray:
-        """Where points in front of the camera appear in the picture; the inverse of :meth:`normalized`.
+        """Where points in front of the camera appear in the image; the inverse of :meth:`normalized`.
 
-        :param cameraMm: (n, 3) in the camera's frame, mm: x right, y down, z forward and greater than 0.
+        :param cameraMm: (n, 3) in the camera's coordinate system, mm: x right, y down, z forward and greater than 0.
         :returns: (n, 2) px, LiveHand's convention.
         """
         normalized = cameraMm[:, :2] / cameraMm[:, 2:]
@@ -187,10 +187,10 @@ class Intrinsics:
         return np.column_stack([dx, dy])
 
     def scaledTo(self, imageSize: tuple[int, int]) -> "Intrinsics":
-        """The same camera at another resolution, if its picture is the same, only finer or coarser.
+        """The same camera at another resolution, if its image is the same, only finer or coarser.
 
         :param imageSize: the other width and height, px.
-        :raises LiveHandError: ``calibrationResolution`` when the pictures have different shapes: which part of it
+        :raises LiveHandError: ``calibrationResolution`` when the images have different shapes: which part of it
             a camera cuts off cannot be known.
         """
         (width, height), (newWidth, newHeight) = self.imageSize, imageSize
@@ -259,7 +259,7 @@ def choose(calibrations: Iterable[Intrinsics], imageSize: tuple[int, int]) -> In
     """Of a camera's calibrations the one for a resolution, or one that can be scaled to it, or else a guess.
 
     :param calibrations: those of one camera, for different resolutions.
-    :param imageSize: the picture's width and height, px.
+    :param imageSize: the image's width and height, px.
     """
     for intrinsics in sorted(calibrations, key=lambda intrinsics: intrinsics.imageSize != tuple(imageSize)):
         try:

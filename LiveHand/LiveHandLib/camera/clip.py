@@ -77,7 +77,7 @@ class Clock:
         """
         isTime = abs(containerS) < LARGEST_TIME_S  # what is not finite is not
         if self._timeS < 0.0:
-            # Of a first frame of time 0 OpenCV tells the time of decoding, which may be earlier.
+            # For a first frame of time 0 OpenCV reports the time of decoding, which may be earlier.
             startS = max(containerS, 0.0) if isTime else 0.0
             self._frames = frames - 1
             self._timeS = startS if frames > 1 and isTime else (frames - 1) / self._rate
@@ -176,7 +176,7 @@ class VideoClip(Clip):
         self._path = path
         self._container = container.read(path)
         self._capture = capture = cv2.VideoCapture(path)
-        # Where nothing else can read a file, OpenCV looks for a sequence of images of similar names.
+        # Where nothing else can read a file, OpenCV searches for a sequence of images of similar names.
         self._isOver = not capture.isOpened() or capture.getBackendName() == "CV_IMAGES"
         self._rate = capture.get(cv2.CAP_PROP_FPS)
         self._clock = Clock(self._rate)

@@ -1,4 +1,4 @@
-"""What files say of themselves that OpenCV does not tell. Knows Python's standard library only.
+"""What is in the headers of files and OpenCV does not report. Knows Python's standard library only.
 
 Reads a few boxes of MP4 (ISO/IEC 14496-12) and QuickTime files, elements of Matroska (RFC 9559), and the headers of AVI
 and of animated images, of any file: what is damaged is taken for not said. Nothing is read of a file's frames, and
@@ -93,7 +93,7 @@ _BRANDS = {
 
 
 def imageKind(path: str) -> ImageKind:
-    """What kind of image a file is; of most there is nothing to tell, and neither of videos.
+    """What kind of image a file is; nothing for most of them, and for videos.
 
     :raises OSError: it cannot be read.
     """

@@ -251,7 +251,7 @@ def awaitPermission(
     if mayOpen():
         return
     onAsked()
-    # The answer is polled: the handler is called in a thread that has to wait for the interpreter.
+    # The answer is polled: the handler is called in a thread that has to wait for the GIL.
     AVFoundation.AVCaptureDevice.requestAccessForMediaType_completionHandler_(
         AVFoundation.AVMediaTypeVideo, lambda _granted: None
     )

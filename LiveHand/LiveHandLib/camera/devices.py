@@ -75,7 +75,7 @@ class Camera:
     :ivar index: what ``cv2.VideoCapture`` wants, the backend included. It changes when cameras are plugged in
         differently; -1 if it is not known.
     :ivar name: for people, and different for each camera in a list.
-    :ivar id: what tells it from others of its name, whatever its index is; empty if the system tells nothing.
+    :ivar id: what distinguishes it from others of its name, whatever its index is; empty if the system reports nothing.
     :ivar modes: those that it offers; empty if it cannot be asked.
     """
 
@@ -150,7 +150,7 @@ def _identity(device: Device) -> str:
 
 
 def _distinction(device: Device, alike: list[Device]) -> str:
-    """What tells a camera from others of its name, as short as it can be for people."""
+    """What distinguishes a camera from others of its name, as short as it can be for people."""
     if device.serial and [other.serial for other in alike].count(device.serial) == 1:
         return device.serial
     steps = [re.split(r"[\\/#]", devicePath(other.place)) for other in alike]
@@ -165,7 +165,7 @@ def find(sought: Camera, cameras: Iterable[Camera]) -> Camera:
 
     The same identity is the same camera. Otherwise a camera without a serial number of its own may be plugged in
     elsewhere: the only one of its name and model is taken for it, unless there were several when it was chosen, which
-    its name tells (see :func:`listed`).
+    its name says (see :func:`listed`).
 
     :raises LiveHandError: ``cameraAbsent`` or ``cameraAmbiguous``; never another camera in its place.
     """
@@ -192,7 +192,7 @@ def _serial(camera: Camera) -> tuple[str, ...]:
 
 def _mayBe(sought: Camera, camera: Camera) -> bool:
     if not (sought.id and camera.id):
-        return True  # of a scene of an earlier version, or a system that tells nothing
+        return True  # of a scene of an earlier version, or a system that reports nothing
     (model, serial, _place), (otherModel, otherSerial, _otherPlace) = sought.id.split("@"), camera.id.split("@")
     return model == otherModel and serial == otherSerial
 

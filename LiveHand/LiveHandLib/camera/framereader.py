@@ -1,4 +1,4 @@
-"""Reads pictures from a camera, a video file or a still picture. Knows OpenCV and numpy, nothing of Qt or MRML.
+"""Reads frames from a camera, a video file or an image file. Knows OpenCV and numpy, nothing of Qt or MRML.
 
 Importing OpenCV is left to :func:`detector.importPackages`, which the worker calls first.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from ..calibration.intrinsics import SIDES_PX
 from ..errors import LiveHandError
-from ..threads.schedule import Turns
+from ..threads.schedule import GilSchedule
 from . import clip, devicequery, devices
 from .devices import Camera
 
@@ -24,7 +24,7 @@ OPENING_TIME_S = 150.0
 """How long opening a camera may take. Some webcams on Windows need minutes (opencv issue 17687)."""
 
 STILL_OPENING_S = 4.0
-"""After how long the user is told that the camera is still being opened."""
+"""After how long the panel says that the camera is still being opened."""
 
 WAKING_TIME_S = 15.0
 """How long an open camera may take for its first frame, whether its reads wait or fail meanwhile."""
@@ -48,12 +48,12 @@ _holders: "dict[int, FrameReader]" = {}
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a stream.
+    """An item of a stream: an image, its number and its time.
 
     :ivar image: (height, width, 3) uint8, RGB.
-    :ivar number: how many pictures the source had before this one, dropped ones included.
+    :ivar number: how many frames the source had before this one, dropped ones included.
     :ivar timestampMs: time in the stream, ms.
-    :ivar captureTime: when the picture could be had, s on ``time.perf_counter``'s clock.
+    :ivar captureTime: when the frame was available, s on ``time.perf_counter``'s clock.
     """
 
     image: np.ndarray
@@ -63,7 +63,7 @@ class Frame:
 
 
 def toRgb(image: np.ndarray) -> np.ndarray:
-    """Any picture that OpenCV delivers as (height, width, 3) uint8 RGB: grey, BGR or BGRA, 8 or 16 bit.
+    """Any image that OpenCV delivers as (height, width, 3) uint8 RGB: grey, BGR or BGRA, 8 or 16 bit.
 
     :raises LiveHandError: ``pictureUnusable`` for any other, and for one that is too small or large.
     """
@@ -80,20 +80,20 @@ def toRgb(image: np.ndarray) -> np.ndarray:
 
 
 class FrameReader(threading.Thread):
-    """Reads a source in a thread of its own and holds its newest picture, never more than one.
+    """Reads a source in a thread of its own and holds its newest frame, never more than one.
 
-    The thread opens, reads and releases the source, so whoever asks for pictures can always be stopped, even
+    The thread opens, reads and releases the source, so whoever asks for frames can always be stopped, even
     when the camera's driver never returns from a call. It is a plain Python daemon thread for the same reason:
     a driver that hangs must not keep Slicer from quitting.
 
     :param source: a camera, or the path of a video or image file. A number is a camera, too; see
         :func:`devices.numbered`.
     :param size: width and height that a camera's frames shall have, px; as the camera has it if not given.
-    :param everyFrame: deliver every picture of a file, as fast as they are taken, instead of playing the file
+    :param everyFrame: deliver every frame of a file, as fast as they are taken, instead of playing the file
         at its own pace and dropping what is not taken in time. Cameras always drop.
-    :param mirrored: the source shows what is before it as a mirror does: turn its pictures round. Everything after
-        this sees the world as it is, and a right hand is a right hand.
-    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
+    :param mirrored: the source's images are mirrored: mirror them back. Everything after this
+        sees the world as it is, and a right hand is a right hand.
+    :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class FrameReader(threading.Thread):
         source: Camera | int | str,
         everyFrame: bool = False,
         mirrored: bool = False,
-        turns: Turns | None = None,
+        schedule: GilSchedule | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(name="LiveHand reader", daemon=True)
@@ -112,28 +112,28 @@ class FrameReader(threading.Thread):
         self._size = size
         self._everyFrame = everyFrame
         self._mirrored = mirrored
-        self._turns = turns or Turns()
+        self._schedule = schedule or GilSchedule()
         self._closing = threading.Event()
-        # At most one picture, or what ended the reading. A queue in C and not a condition, for every step of Python
-        # that a picture takes is one that Slicer's GUI thread waits for.
+        # At most one frame, or what ended the reading. A queue in C and not a condition, for every step of Python
+        # that a frame takes is one that Slicer's GUI thread waits for.
         self._newest: queue.SimpleQueue[Frame | Exception] = queue.SimpleQueue()
-        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a picture was taken
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # something in it once a frame was taken
         self._silentForS = 0.0
         self._phase = self._silentPhase = _OPENING
         self._withoutFrameS = 0.0  # by the reading thread's clock
 
-    # Called by whoever wants the pictures
+    # Called by whoever wants the frames
 
     def next(self, timeout: float) -> Frame | None:
-        """Take the newest picture not yet taken.
+        """Take the newest frame not yet taken.
 
         :param timeout: how long to wait for one, s.
-        :returns: the picture, or None when none came in time.
-        :raises EOFError: the file has been read to its end; told once.
-        :raises LiveHandError: the source cannot be opened or read; told once.
+        :returns: the frame, or None when none came in time.
+        :raises EOFError: the file has been read to its end; raised once.
+        :raises LiveHandError: the source cannot be opened or read; raised once.
         """
         try:
-            with self._turns.waiting(self._newest):
+            with self._schedule.waiting(self._newest):
                 item = self._newest.get(timeout=timeout)
         except queue.Empty:
             self._checkSilence(timeout)
@@ -143,11 +143,11 @@ class FrameReader(threading.Thread):
             try:
                 raise item
             finally:
-                # It knows the frames that it goes through: were it known to one of them, or to this reader, the last
-                # picture would stay in memory until Python looks for cycles of references, which may be never.
+                # Its traceback has the stack frames that it goes through: were it a variable in one of them, or in this
+                # reader, the last frame would stay in memory until Python collects cycles, which may be never.
                 del item
         if self._room.empty():
-            self._tell(self._room, None)
+            self._send(self._room, None)
         return item
 
     @property
@@ -177,7 +177,7 @@ class FrameReader(threading.Thread):
         :returns: whether it was released in time; a driver that hangs keeps it.
         """
         self._closing.set()
-        self._tell(self._room, None)
+        self._send(self._room, None)
         if self.is_alive():
             self.join(RELEASE_TIME_S)
         return not self.is_alive()
@@ -186,7 +186,7 @@ class FrameReader(threading.Thread):
 
     def run(self) -> None:
         """Read until the source ends or :meth:`close` is called."""
-        self._turns.begin()
+        self._schedule.begin()
         try:
             source = self._source
             frames = self._cameraFrames(source) if isinstance(source, Camera) else self._fileFrames(source)
@@ -199,7 +199,7 @@ class FrameReader(threading.Thread):
         except Exception as error:
             self._put(LiveHandError.of(error))
         finally:
-            self._turns.done()
+            self._schedule.done()
 
     def _put(self, item: Frame | Exception) -> None:
         if self._everyFrame and not self._isCamera:
@@ -210,14 +210,14 @@ class FrameReader(threading.Thread):
             with contextlib.suppress(queue.Empty):
                 self._newest.get_nowait()
                 self.framesDropped += 1
-        self._tell(self._newest, item)
+        self._send(self._newest, item)
 
     def _waitForRoom(self) -> None:
-        with self._turns.waiting(self._room):
+        with self._schedule.waiting(self._room):
             self._room.get()
 
-    def _tell(self, what: queue.SimpleQueue[Any], item: object) -> None:
-        self._turns.wake(what)
+    def _send(self, what: queue.SimpleQueue[Any], item: object) -> None:
+        self._schedule.wake(what)
         what.put(item)
 
     def _frame(self, image: np.ndarray, number: int, timestampMs: int, captureTime: float) -> Frame:
@@ -256,14 +256,14 @@ class FrameReader(threading.Thread):
         self._phase = _PERMISSION
 
     def _pause(self, seconds: float) -> None:
-        with self._turns.blockingCall("pause"):
+        with self._schedule.blockingCall("pause"):
             self._closing.wait(seconds)
 
     def _framesOf(self, capture: Any, camera: Camera, patienceS: float) -> Generator[Frame, None, None]:
         """The frames of an open camera, until it is closed, is silent for too long, or has none at first for a time."""
         if not capture.isOpened():
             raise devicequery.refusal(camera.index)
-        isTold = devicequery.isThere(camera.index)  # whether the system says at once that the camera is unplugged
+        isReported = devicequery.isThere(camera.index)  # whether the system says at once that the camera is unplugged
         self._setMode(capture, camera)
         self._phase = _WAKING
         start = time.perf_counter()
@@ -271,7 +271,7 @@ class FrameReader(threading.Thread):
         failedS = 0.0
         while not self._closing.is_set():
             before = time.perf_counter()
-            with self._turns.blockingCall("camera", periodic=True):
+            with self._schedule.blockingCall("camera", periodic=True):
                 delivered, image = capture.read()
             now = time.perf_counter()
             if delivered:
@@ -285,13 +285,13 @@ class FrameReader(threading.Thread):
             readS = now - before
             if readS < _SLOW_READ_S:
                 failures += 1
-                isLost = not devicequery.isThere(camera.index) if isTold else number and failures > 10
+                isLost = not devicequery.isThere(camera.index) if isReported else number and failures > 10
                 if isLost:
                     raise LiveHandError("cameraLost" if number else "cameraNotFound")
                 self._pause(0.05)
                 readS += 0.05
                 failedS += readS
-            self._withoutFrameS += min(readS, 2.0)  # what is longer was spent by whoever kept the interpreter
+            self._withoutFrameS += min(readS, 2.0)  # what is longer was spent by whoever kept the GIL
             if self._withoutFrameS > self._silenceAllowed() or (failedS > patienceS and not number):
                 return
 
@@ -308,7 +308,7 @@ class FrameReader(threading.Thread):
 
         def ask(**values: float) -> None:
             for name, value in values.items():
-                with self._turns.blockingCall("set"):
+                with self._schedule.blockingCall("set"):
                     capture.set(getattr(cv2, f"CAP_PROP_{name}"), value)
 
         # With one buffer, a driver has none to fill while the last frame is decoded, and drops the next.
@@ -325,7 +325,7 @@ class FrameReader(threading.Thread):
             ask(FOURCC=cv2.VideoWriter.fourcc(*"MJPG"), **mode)
 
     def _fileFrames(self, path: str) -> Generator[Frame, None, None]:
-        with self._turns.blockingCall("open"):
+        with self._schedule.blockingCall("open"):
             file = clip.openClip(path)
         with contextlib.closing(file):
             start = math.nan  # not yet
@@ -336,7 +336,7 @@ class FrameReader(threading.Thread):
                     # Late by more than a frame's time: skip, as a camera does whose frames nobody takes.
                     while time.perf_counter() > start + file.timeS + 2.0 * file.intervalS and file.skip():
                         self.framesDropped += 1
-                with self._turns.blockingCall("clip", periodic=True) if isPaced else self._turns.blockingCall("file"):
+                with self._schedule.blockingCall("clip" if isPaced else "file", periodic=isPaced):
                     # Read ahead of time: the frame is there when it is due, as a camera's is.
                     image = file.read()
                     due = start + file.timeS if isPaced else 0.0
@@ -357,7 +357,7 @@ class FrameReader(threading.Thread):
         """A ``cv2.VideoCapture``, released by the thread that reads it."""
         import cv2
 
-        with self._turns.blockingCall("open"):
+        with self._schedule.blockingCall("open"):
             capture = cv2.VideoCapture(source)
         try:
             yield capture

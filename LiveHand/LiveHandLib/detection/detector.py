@@ -1,4 +1,4 @@
-"""Finds hands in pictures. Knows MediaPipe and numpy, nothing of Qt or MRML.
+"""Finds hands in frames. Knows MediaPipe and numpy, nothing of Qt or MRML.
 
 MediaPipe and OpenCV are imported by :func:`importPackages` and not at the top: importing them takes up to
 some seconds, so it has to happen in the worker, and they may not be installed at all.
@@ -24,13 +24,13 @@ import numpy as np
 
 from .. import installed
 from ..errors import LiveHandError
-from ..threads.schedule import Turns
+from ..threads.schedule import GilSchedule
 
 HANDEDNESSES = ("Left", "Right")
 
 FARTHEST = 10.0
-"""How far a hand's landmarks may be from the picture's corner, over its width and height, and from the hand's centre,
-m: a hand that is partly out of view has some up to two pictures away, and beyond all measure there are but errors."""
+"""How far a hand's landmarks may be from the image's corner, over its width and height, and from the hand's centre,
+m: a hand that is partly out of view has some up to twice the image's size away; farther ones are errors."""
 
 KNOWN_VERSIONS = ("0.10.31",)
 """The versions of MediaPipe whose results are read as its library has them, which is faster; those of others are read
@@ -43,15 +43,15 @@ MODEL_SHA256 = "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1
 
 @dataclass(frozen=True)
 class Hand:
-    """One hand in one picture.
+    """One hand in one frame.
 
-    :ivar handedness: ``"Left"`` or ``"Right"``, as MediaPipe gives it: the hand's true side in a picture that
+    :ivar handedness: ``"Left"`` or ``"Right"``, as MediaPipe gives it: the hand's true side in an image that
         is not mirrored, and sometimes wrong; see :class:`identity.HandIdentity`.
     :ivar score: MediaPipe's confidence in the handedness, 0 to 1.
-    :ivar imagePx: (21, 2) landmarks in the picture, px, x to the right and y down from the top left corner.
+    :ivar imagePx: (21, 2) landmarks in the image, px, x to the right and y down from the top left corner.
     :ivar worldMm: (21, 3) MediaPipe's world landmarks, mm, about the hand's centre; x to the right in the
-        picture, y down, z away from the camera.
-    :ivar depthPx: (21,) the landmarks' depths behind the wrist's, in px of the picture, as if seen from afar (weak
+        image, y down, z away from the camera.
+    :ivar depthPx: (21,) the landmarks' depths behind the wrist's, in px of the image, as if seen from afar (weak
         perspective). With ``imagePx`` they are the hand's shape, and give its joint angles with little
         more than half the error that ``worldMm`` has (Testing/benchmark/angle_accuracy.py).
     """
@@ -74,8 +74,8 @@ frame, and the camera cannot be given back meanwhile; 1 s is enough. On Windows 
 open with Media Foundation's hardware transforms (opencv issue 17687). On macOS the permission is asked for by
 ``devicequery``: OpenCV does not wait for the answer."""
 _VARIABLES_READ_BY_CV2 = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0"}
-"""On Linux the threads that OpenCV shares its work with look for more of it 2000 times before they go to sleep (its
-``core/src/parallel_impl.cpp``): to change the colours of 30 pictures a second costs more time in looking than in work,
+"""On Linux the threads that OpenCV shares its work with poll for more of it 2000 times before they go to sleep (its
+``core/src/parallel_impl.cpp``): for converting the colours of 30 frames a second, they poll for longer than they work,
 on cores that detection needs."""
 
 
@@ -97,9 +97,9 @@ def _environmentKept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _soundLeftAlone() -> Iterator[None]:
+def _withoutSounddevice() -> Iterator[None]:
     # MediaPipe imports sounddevice, if it can, for its other tasks. That opens the sound devices, and where it does not
-    # find PortAudio on Linux, it starts ldconfig, a compiler and a linker to look for it.
+    # find PortAudio on Linux, it starts ldconfig, a compiler and a linker to find it.
     isHidden = "sounddevice" not in sys.modules
     if isHidden:
         modules: dict[str, Any] = sys.modules
@@ -123,7 +123,7 @@ def importPackages(*packages: str) -> None:
     :raises LiveHandError: ``packageMissing``, ``packageBroken`` or ``libraryMissing``, with the package's name.
     """
     path = sys.path.copy()
-    with _environmentKept(), _soundLeftAlone():
+    with _environmentKept(), _withoutSounddevice():
         for package in packages or _MODULES:
             for module in _MODULES[package]:
                 try:
@@ -177,8 +177,8 @@ class _InlineExecutor(concurrent.futures.Executor):
     """Runs MediaPipe's library calls in the thread that makes them, in place of a thread of MediaPipe's own.
 
     MediaPipe sends each call of its library through an executor, so that calls from several threads do not meet.
-    Here there is one thread only. Under Slicer every change from one Python thread to the other has to wait until
-    the GUI thread lends the GIL again: with the executor a picture takes about a third longer, and the GUI thread
+    Here there is one thread only. In Slicer every change from one Python thread to the other has to wait until
+    the GUI thread lends the GIL again: with the executor a frame takes about a third longer, and the GUI thread
     is held up twice as long.
     """
 
@@ -221,11 +221,11 @@ class _InlineExecutor(concurrent.futures.Executor):
 
 
 class _Library:
-    """The functions of MediaPipe's library that a picture needs (``mediapipe/tasks/c/vision`` in its source).
+    """The functions of MediaPipe's library that a frame needs (``mediapipe/tasks/c/vision`` in its source).
 
     They do what ``mediapipe.Image`` and ``HandLandmarker.detect_for_video`` do, but for two things: to declare anew how
-    the functions are called, and to make an object of each landmark. These take the interpreter for half a millisecond
-    a picture, longer than all else that the worker does to detect. And only detection lets go of the interpreter: the
+    the functions are called, and to make an object of each landmark. These take the GIL for half a millisecond a
+    frame, longer than all else that the worker does in Python to detect. And only detection releases the GIL: the
     others are over before it could be had again.
 
     :param landmarker: the library's handle of a HandLandmarker in video mode.
@@ -257,27 +257,27 @@ class _Library:
         self._freeError = declared(kept, "MpErrorFree", None, pointer)
         self._raiseIfFailed = mediapipe_c_utils.handle_status
         self._landmarker, self._format = landmarker, mediapipe.ImageFormat.SRGB
-        self._picture, self._result, self._error = pointer(), HandLandmarkerResultC(), ctypes.c_char_p()
-        self._places = [ctypes.byref(written) for written in (self._picture, self._result, self._error)]
+        self._image, self._result, self._error = pointer(), HandLandmarkerResultC(), ctypes.c_char_p()
+        self._places = [ctypes.byref(written) for written in (self._image, self._result, self._error)]
 
     def detect(self, image: np.ndarray, timestampMs: int, call: contextlib.AbstractContextManager[None]) -> list[Hand]:
-        """Find the hands in a picture.
+        """Find the hands in an image.
 
         :param image: (height, width, 3) uint8, RGB, contiguous.
-        :param timestampMs: time of the picture, ms.
+        :param timestampMs: time of the frame, ms.
         :param call: entered around detection.
         :returns: see :meth:`HandDetector.detect`.
         """
-        picture, result, error = self._places
+        mpImage, result, error = self._places
         height, width = image.shape[:2]
         pixels = image.__array_interface__["data"][0], image.size
-        self._check(self._createImage(self._format, width, height, *pixels, picture, error))
+        self._check(self._createImage(self._format, width, height, *pixels, mpImage, error))
         self._result.hand_world_landmarks_count = self._NOT_WRITTEN
         try:
             with call:
-                status = self._detect(self._landmarker, self._picture, None, timestampMs, result, error)
+                status = self._detect(self._landmarker, self._image, None, timestampMs, result, error)
         finally:
-            self._freeImage(self._picture)
+            self._freeImage(self._image)
         self._check(status)
         try:
             return _handsOfC(self._result, (width, height))
@@ -304,19 +304,19 @@ class HandDetector:
     To be used by one thread at a time; a context manager that closes it.
 
     :param model: the bundle's bytes, from :func:`loadModel`.
-    :param numberOfHands: how many hands to look for, 1 or 2.
-    :param turns: is told when this thread is in a long call; shared with whoever lends it the GIL.
+    :param numberOfHands: how many hands to find at most, 1 or 2.
+    :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :raises LiveHandError: ``modelUnusable`` when MediaPipe cannot use the bundle.
     """
 
-    def __init__(self, model: bytes, numberOfHands: int = 1, turns: Turns | None = None) -> None:
+    def __init__(self, model: bytes, numberOfHands: int = 1, schedule: GilSchedule | None = None) -> None:
         import mediapipe
         from mediapipe.tasks.python import BaseOptions, vision
 
         self._Image = mediapipe.Image
         self._format = mediapipe.ImageFormat.SRGB
         self._startMs, self._lastTimestampMs = 0, -1  # of the stream, in MediaPipe's time
-        self._turns = turns or Turns()
+        self._schedule = schedule or GilSchedule()
         self._executor = _InlineExecutor()
         options = vision.HandLandmarkerOptions(
             base_options=BaseOptions(model_asset_buffer=model),
@@ -338,19 +338,19 @@ class HandDetector:
         self.close()
 
     def close(self) -> None:
-        """Give back what MediaPipe holds. The tracker cannot be used any more."""
+        """Give back what MediaPipe holds. The detector cannot be used any more."""
         self._landmarker.close()
 
     def restart(self) -> None:
         """Begin another stream: forget the hands of the one before, and let time begin anew."""
-        self.detect(np.zeros((64, 64, 3), np.uint8), 0)  # MediaPipe looks first for the hands that it saw last
+        self.detect(np.zeros((64, 64, 3), np.uint8), 0)  # MediaPipe searches first where it saw hands last
         self._startMs, self._lastTimestampMs = self._startMs + self._lastTimestampMs + 1, -1
 
     def detect(self, image: np.ndarray, timestampMs: int) -> list[Hand]:
-        """Find the hands in the next picture of a stream.
+        """Find the hands in the next frame of a stream.
 
         :param image: (height, width, 3) uint8, RGB.
-        :param timestampMs: time of the picture in its stream, ms. A clock that jumps back is put right, for
+        :param timestampMs: time of the frame in its stream, ms. A clock that jumps back is corrected, for
             MediaPipe takes only times that grow.
         :returns: the hands found, the most certain handedness first; none that has a landmark beyond
             :data:`FARTHEST`.
@@ -359,23 +359,23 @@ class HandDetector:
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
         if self._library:
-            surround = self._turns.blockingCall("detect", isOver=self._library.isOver)
+            surround = self._schedule.blockingCall("detect", isOver=self._library.isOver)
             return self._library.detect(image, timestampMs, surround)
-        picture = self._Image(self._format, image)
-        call: contextlib.AbstractContextManager[None] = self._turns.blockingCall("detect")
+        mpImage = self._Image(self._format, image)
+        call: contextlib.AbstractContextManager[None] = self._schedule.blockingCall("detect")
         if self._executor.isUsed:
             self._executor.surround = call  # just the library's call, not the Python around it
             call = contextlib.nullcontext()
         with call:
-            result = self._landmarker.detect_for_video(picture, timestampMs)
+            result = self._landmarker.detect_for_video(mpImage, timestampMs)
         return handsOf(result, (image.shape[1], image.shape[0]))
 
 
 def handsOf(result: Any, imageSize: tuple[int, int]) -> list[Hand]:
-    """The hands in what MediaPipe found in a picture.
+    """The hands in what MediaPipe found in an image.
 
     :param result: MediaPipe's ``HandLandmarkerResult``.
-    :param imageSize: the picture's width and height, px.
+    :param imageSize: the image's width and height, px.
     :returns: the hands, the most certain handedness first; none that has a landmark beyond :data:`FARTHEST`.
     """
 
@@ -410,20 +410,20 @@ def _handsOfC(result: Any, imageSize: tuple[int, int]) -> list[Hand]:
 
 
 def _hands(found: Iterable[tuple[str, float, np.ndarray, np.ndarray]], imageSize: tuple[int, int]) -> list[Hand]:
-    """Hands of (handedness, score, (21, 3) landmarks over the picture's size, (21, 3) world landmarks in m)."""
+    """Hands of (handedness, score, (21, 3) landmarks over the image's size, (21, 3) world landmarks in m)."""
     units = _units(imageSize)
     hands = []
     for handedness, score, *landmarks in found:
         points = np.array(landmarks)
         if not np.abs(points).max() <= FARTHEST:  # nor if there is a NaN
             continue
-        inPicture, worldMm = points * units
-        hands.append(Hand(handedness, float(score), inPicture[:, :2], worldMm, inPicture[:, 2]))
+        inImage, worldMm = points * units
+        hands.append(Hand(handedness, float(score), inImage[:, :2], worldMm, inImage[:, 2]))
     return sorted(hands, key=lambda hand: hand.score, reverse=True)
 
 
 @functools.lru_cache
 def _units(imageSize: tuple[int, int]) -> np.ndarray:
-    """What makes px of landmarks over the picture's size, and mm of world landmarks: (2, 1, 3)."""
+    """What makes px of landmarks over the image's size, and mm of world landmarks: (2, 1, 3)."""
     width, height = imageSize
     return np.array([[[width, height, width]], [[1000.0, 1000.0, 1000.0]]])

@@ -3,10 +3,10 @@
 What is measured follows the recommendation of the International Society of Biomechanics (Wu et al., ISB
 recommendation on definitions of joint coordinate systems of various joints for the reporting of human joint motion,
 part II: shoulder, elbow, wrist and hand, Journal of Biomechanics 38, 2005) as far as 21 points allow: a joint's angles
-are those of the bone beyond it in the frame of the bone before it, flexion first, about the axis from the little
-finger's side to the thumb's, abduction second. The thumb's base is measured as with a goniometer, by its radial and
-palmar abduction from the index finger's metacarpal (Norkin and White, Measurement of Joint Motion: A Guide to
-Goniometry). What the points do not tell is replaced as follows:
+are those of the bone beyond it in the coordinate system of the bone before it, flexion first, about the axis from the
+little finger's side to the thumb's, abduction second. The thumb's base is measured as with a goniometer, by its radial
+and palmar abduction from the index finger's metacarpal (Norkin and White, Measurement of Joint Motion: A Guide to
+Goniometry). What the points do not show is replaced as follows:
 
 - A bone's turn about its own axis is not seen. A finger flexes about an axis in the plane of the palm, at a right
   angle to its metacarpal; the thumb flexes towards the little finger's knuckle.
@@ -52,7 +52,7 @@ _AWAY_FROM_MIDDLE = np.array([1.0, 1.0, -1.0, -1.0])
 def jointAngles(landmarks: np.ndarray, side: str) -> np.ndarray:
     """The angles of a hand, or of many at once.
 
-    :param landmarks: (..., 21, 3) in MediaPipe's order, in any right-handed frame and any unit.
+    :param landmarks: (..., 21, 3) in MediaPipe's order, in any right-handed coordinate system and any unit.
     :param side: ``"Left"`` or ``"Right"``.
     :returns: (..., 20) degrees, in the order of :data:`ANGLES`.
     """

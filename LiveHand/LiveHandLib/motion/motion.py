@@ -12,7 +12,7 @@ from .streamclock import StreamClock
 
 
 class Motion:
-    """PoseParameters and records what the hands do. To be used in the GUI thread.
+    """Measures and records what the hands do. To be used in the GUI thread.
 
     :param getParameterNode: returns the scene's parameter node for the module, which says what to measure and keeps
         the nodes.
@@ -32,7 +32,7 @@ class Motion:
         self._clock = StreamClock()
 
     def add(self, frame) -> None:
-        """Take notice of a frame, a :class:`worker.TrackedFrame`."""
+        """Process a frame, a :class:`worker.TrackedFrame`."""
         parameterNode = self._getParameterNode()
         if self.recording:
             self.recording.add(frame, parameterNode.cameraToRAS)

@@ -100,10 +100,10 @@ def makeNodes(recording: Recording) -> Steps:
 
     The scene changes in the last step only: whoever stops before that leaves nothing behind.
 
-    :returns: a vtkMRMLSequenceBrowserNode. It browses a sequence of linear transforms, from the camera's frame to RAS,
-        with an item for each frame, and for each hand a sequence of point lists with an item for each frame in which
-        the hand was seen. Their index is the time in s from the first frame. The browser's proxy nodes are the
-        recording's own, so the live hands go on beside it. A table for each hand has the joint angles.
+    :returns: a vtkMRMLSequenceBrowserNode. It browses a sequence of linear transforms, from the camera's coordinate
+        system to RAS, with an item for each frame, and for each hand a sequence of point lists with an item for each
+        frame in which the hand was seen. Their index is the time in s from the first frame. The browser's proxy nodes
+        are the recording's own, so the live hands go on beside it. A table for each hand has the joint angles.
     """
     frames = recording.frames
     sides = [side for side in detector.HANDEDNESSES if any(side in frame.hands for frame in frames)]
@@ -235,6 +235,8 @@ def _sequencesOf(browser) -> dict[str, "slicer.vtkMRMLSequenceNode"]:
 def _positions(landmarks, transform) -> np.ndarray:
     """(21, 3) in RAS of a recorded point list and the transform recorded with it."""
     points = vtk.vtkPoints()
-    landmarks.GetControlPointPositionsWorld(points)  # recorded nodes are under no transform: in the camera's frame
+    landmarks.GetControlPointPositionsWorld(
+        points
+    )  # recorded nodes are under no transform: in the camera's coordinate system
     matrix = slicer.util.arrayFromTransformMatrix(transform)
     return vtk_to_numpy(points.GetData()) @ matrix[:3, :3].T + matrix[:3, 3]

@@ -1,4 +1,4 @@
-"""Ways between frames. Knows numpy, nothing of Qt or MRML."""
+"""The coordinate systems of the camera, of the scene (RAS) and of the pointer. Knows numpy, nothing of Qt or MRML."""
 
 import numpy as np
 
@@ -25,12 +25,13 @@ CAMERA_TO_RAS = {
         ]
     ),
 }
-"""(4, 4) matrices from the camera's frame (x right, y down, z forward, mm) to RAS (mm), by who sees the hand like that.
+"""(4, 4) matrices from the camera's coordinate system (x right, y down, z forward, mm) to RAS (mm), by who sees the
+hand like that.
 
 Slicer's 3D view looks by default from anterior, with superior up and the patient's left at its right.
 
 ``"owner"`` shows users their hand as they see it themselves, with right and left as in a mirror. A webcam faces the
-user, so what the user calls right is left in its picture: -x becomes left, which the view has at its right. Up (-y)
+user, so what the user calls right is left in its image: -x becomes left, which the view has at its right. Up (-y)
 becomes superior. Towards the camera (-z), away from the user, becomes posterior, away from the viewer.
 
 ``"camera"`` shows it as somebody sees it who stands where the camera is: x becomes right, which the view has at its
@@ -57,12 +58,12 @@ _INDEX_MCP, _PINKY_MCP = int(Landmark.INDEX_FINGER_MCP), int(Landmark.PINKY_MCP)
 def pointer(landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: float) -> np.ndarray:
     """The index finger as a pointer.
 
-    :param landmarks: (21, 3), mm, in any frame that is no mirror image.
+    :param landmarks: (21, 3), mm, in any right-handed coordinate system.
     :param side: ``"Left"`` or ``"Right"``.
     :param tipOffsetMm: from the landmark along the finger to where it ends, mm.
     :param padOffsetMm: from there towards the finger's pad, mm.
-    :returns: (4, 4) matrix from the pointer's frame to that of the landmarks, mm: the origin is the tip, z points out
-        of the finger and y towards its pad.
+    :returns: (4, 4) matrix from the pointer's coordinate system to that of the landmarks, mm: the origin is the tip, z
+        points out of the finger and y towards its pad.
     """
     along = _unit(landmarks[_INDEX_TIP] - landmarks[_INDEX_DIP], np.array([0.0, 0.0, 1.0]))
     across = landmarks[_INDEX_MCP] - landmarks[_PINKY_MCP]

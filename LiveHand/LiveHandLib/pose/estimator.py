@@ -1,4 +1,4 @@
-"""From the hands of each picture to hands with a side and a place. Knows numpy, nothing of Qt or MRML."""
+"""From the hands found in each frame to hands with a side and a pose. Knows numpy, nothing of Qt or MRML."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ from .smoothing import DEFAULT_DELAY_MS, OneEuro
 
 @dataclass(frozen=True)
 class TrackedHand(Hand):
-    """A hand and its place.
+    """A hand and its pose.
 
-    :ivar cameraMm: (21, 3) landmarks in the camera's frame, mm: x right, y down, z forward.
+    :ivar cameraMm: (21, 3) landmarks in the camera's coordinate system, mm: x right, y down, z forward.
     :ivar landmarkStdMm: (21,) standard deviation of each one's distance from where it truly is, mm.
     """
 
@@ -43,7 +43,7 @@ class PoseParameters:
 
 
 class HandPoseEstimator:
-    """Follows the hands of one stream of pictures.
+    """Estimates the poses of the hands of one stream of frames.
 
     :raises LiveHandError: ``palmWidth`` when no hand is of that size.
     """
@@ -53,7 +53,7 @@ class HandPoseEstimator:
         self.use(poseParameters)
 
     def use(self, poseParameters: PoseParameters) -> None:
-        """Place the hands by other pose parameters from now on.
+        """Use other pose parameters from now on.
 
         :raises LiveHandError: ``palmWidth`` when no hand is of that size.
         """
@@ -62,27 +62,27 @@ class HandPoseEstimator:
         self._intrinsics: Intrinsics | None = None
         self.poseParameters = poseParameters
 
-    def place(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
-        """Place the hands of the next picture.
+    def estimate(self, hands: list[Hand], imageSize: tuple[int, int], timestampMs: int) -> dict[str, TrackedHand]:
+        """Estimate the poses of the hands of the next frame.
 
         :param hands: as :meth:`detector.HandDetector.detect` gives them.
-        :param imageSize: the picture's width and height, px.
-        :param timestampMs: time of the picture in its stream, ms.
+        :param imageSize: the image's width and height, px.
+        :param timestampMs: time of the frame in its stream, ms.
         :returns: the hands by ``"Left"`` and ``"Right"``.
         """
         if not self._intrinsics or self._intrinsics.imageSize != imageSize:
             self._intrinsics = choose(self.poseParameters.calibrations, imageSize)
         return {
-            side: self._placed(side, hand, timestampMs)
+            side: self._estimated(side, hand, timestampMs)
             for side, hand in self._identity.assign(hands, timestampMs).items()
         }
 
-    def _placed(self, side: str, hand: Hand, timestampMs: int) -> TrackedHand:
+    def _estimated(self, side: str, hand: Hand, timestampMs: int) -> TrackedHand:
         pose, smoothing = self._poses[side], self._filters[side]
         if self._identity.isNewTrack(side):
             pose.reset()
             smoothing.reset()
-        assert self._intrinsics, "place has chosen them"
+        assert self._intrinsics, "estimate has chosen them"
         directions = self._intrinsics.normalized(hand.imagePx)
         cameraMm, landmarkStdMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
         return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), landmarkStdMm=landmarkStdMm)

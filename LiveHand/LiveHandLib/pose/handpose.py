@@ -1,12 +1,12 @@
-"""Where the hand is in the camera's frame, in millimetres. Knows numpy, nothing of Qt or MRML.
+"""Where the hand is in the camera's coordinate system, in millimetres. Knows numpy, nothing of Qt or MRML.
 
 One camera sees directions, not distances. What makes a distance of them is the size of the hand: each bone, seen
 under an angle, says how far away it can be, and all bones of a hand together say it rather well once the hand's
-proportions are known. Which end of a bone is nearer is what MediaPipe's relative depth tells. :class:`HandPose` puts
-the two and the picture before together.
+proportions are known. Which end of a bone is nearer is known from MediaPipe's relative depths. :class:`HandPose`
+combines the two with the frame before.
 
-It is done once for each picture, between which other code fills the processor's caches. What a step takes then is to
-load its code: so few kinds of steps, each used often, are faster than the fewest steps.
+It is done once for each frame, between which other code fills the processor's caches. What a step takes then is to load
+its code: so few kinds of steps, each used often, are faster than the fewest steps.
 """
 
 import numpy as np
@@ -23,9 +23,9 @@ Breadth of the hand over the knuckles is 74 to 91 mm in adults (5th percentile o
 
 LEAST_PALM_WIDTH_MM, GREATEST_PALM_WIDTH_MM = 30.0, 110.0  # from a small child's to more than any adult's
 
-# Distances between landmarks, over the palm width, and how far one picture's are from them (standard deviation).
+# Distances between landmarks, over the palm width, and how far one frame's are from them (standard deviation).
 # They are what MediaPipe's landmarks have, which lie on the backs of bent knuckles and not in the joints: medians over
-# pictures of hands of known shape, four rendered sequences of two rigged hands and one real hand seen by two cameras.
+# images of hands of known shape, four rendered sequences of two rigged hands and one real hand seen by two cameras.
 # Over the palm the two differ by less than 5 %. The wrist is the landmark that is laid least surely.
 _DISTANCES = {
     (L.WRIST, L.THUMB_CMC): (0.70, 0.08),
@@ -59,7 +59,7 @@ _DISTANCES = {
 }
 
 # Along the bones from the wrist outwards: what to multiply MediaPipe's difference in depth with, and how far the result
-# is from the truth (standard deviation, over the palm width). Regressions over the same pictures.
+# is from the truth (standard deviation, over the palm width). Regressions over the same images.
 _PALM, _THUMB = (1.1, 0.10), (1.2, 0.12)
 _PROXIMAL, _MIDDLE, _DISTAL = (1.5, 0.13), (1.15, 0.12), (0.6, 0.075)
 _DEPTHS = {
@@ -99,11 +99,11 @@ _ABOUT_MEAN = np.linalg.pinv(_DIFFERENCES)
 
 # How far a hand moves away or nearer, and its landmarks among each other, in one ms: variances, mm^2.
 _COMMON_MM2_PER_MS, _SINGLE_MM2_PER_MS = 3.0, 2.0
-# One picture's errors are much like the one's before, so that many pictures say less than if each were on its own.
-_PICTURES_ALIKE = 4.0
+# One frame's errors are much like those of the frame before, so that many frames say less than if each were on its own.
+_FRAMES_ALIKE = 4.0
 _OUTLIER_SDS = 3.0  # from where on a distance or a depth is taken to be wrong rather than inexact (Cauchy's weights)
 _STEPS, _FIRST_STEPS = 2, 20
-_DOUBT_EVERY = 6  # pictures: so often the pose before is not trusted to lead to the best one
+_DOUBT_EVERY = 6  # frames: so often the pose before is not trusted to lead to the best one
 _NEAREST_MM, _FARTHEST_MM = 80.0, 3000.0
 # Whatever the landmarks are, no matrix that is inverted comes near to being singular: its eigenvalues lie between
 # _NOTHING_KNOWN's, 1e-7 / mm^2, and some 1e4 / mm^2, because directions, relative depths, steps, distances and the time
@@ -114,7 +114,7 @@ _SHORTEST_MM2 = 1e-4  # of a distance's square, well above its rounding error: a
 _SHORTEST_MS = 1.0  # between frames; where a clock stands still, one frame repeated says no more each time
 _STALE_MS = 1000.0  # after which the last pose says nothing about the next
 
-# Not known better with any number of pictures: the palm width from a ruler and the landmarks laid by MediaPipe.
+# Not known better with any number of frames: the palm width from a ruler and the landmarks laid by MediaPipe.
 _SCALE_SD = 0.03
 _LATERAL_SD = 0.04  # over the palm width
 
@@ -122,9 +122,9 @@ _LATERAL_SD = 0.04  # over the palm width
 class HandPose:
     """Follows one hand.
 
-    For every picture the 21 depths are sought at which the distances between the landmarks are those of the hand, the
+    For every frame the 21 depths are estimated at which the distances between the landmarks are those of the hand, the
     differences in depth those that MediaPipe gives, and nothing has moved faster than hands do: weighted least squares
-    with Cauchy's weights, by Levenberg's method, from the pose before; in every sixth picture also from what it says
+    with Cauchy's weights, by Levenberg's method, from the pose before; in every sixth frame also from what it says
     alone, and what explains more is taken. The landmarks stay in the directions in which they are seen. In between, the
     pose's covariance grows as in a Kalman filter.
 
@@ -145,22 +145,22 @@ class HandPose:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the pictures before: the next hand is another one."""
+        """Forget the frames before: the next hand is another one."""
         self._depths: np.ndarray | None = None
         self._covariance = np.zeros((_N, _N))
         self._lastMs = 0.0
-        self._pictures = 0
+        self._frames = 0
 
     def update(
         self, normalized: np.ndarray, relativeDepth: np.ndarray, timestampMs: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Place the hand in the next picture.
+        """Estimate the pose in the next frame.
 
-        :param normalized: (21, 2) where the landmarks are seen: x/z and y/z in the camera's frame, no unit.
+        :param normalized: (21, 2) where the landmarks are seen: x/z and y/z in the camera's coordinate system, no unit.
         :param relativeDepth: (21,) MediaPipe's depths, growing away from the camera, over its focal length, no unit.
-        :param timestampMs: time of the picture, ms.
-        :returns: (21, 3) landmarks in the camera's frame, mm (x right, y down, z forward), and (21,) the standard
-            deviation of each one's distance from where it truly is, mm.
+        :param timestampMs: time of the frame, ms.
+        :returns: (21, 3) landmarks in the camera's coordinate system, mm (x right, y down, z forward), and (21,) the
+            standard deviation of each one's distance from where it truly is, mm.
         """
         rays = np.ones((_N, 3))
         rays[:, :2] = _bounded(normalized, _LARGEST_SLOPE)
@@ -173,9 +173,9 @@ class HandPose:
             grown = self._covariance + elapsed * _COMMON_MM2_PER_MS
             grown.flat[:: _N + 1] += elapsed * _SINGLE_MM2_PER_MS
             expected, information = self._depths, np.linalg.inv(grown)
-            self._pictures += 1
+            self._frames += 1
             candidates = [expected]
-            if self._pictures % _DOUBT_EVERY == 0:
+            if self._frames % _DOUBT_EVERY == 0:
                 candidates.append(self._placedAlone(rays, relief))
             steps = _STEPS
         else:
@@ -185,11 +185,11 @@ class HandPose:
         fits = [self._fit(start, rays, relief, expected, information, steps) for start in candidates]
         depths, measured, _cost = min(fits, key=lambda fit: fit[2])
         if not _NEAREST_MM < depths.min() <= depths.max() < _FARTHEST_MM:
-            # No hand is there; what this picture says alone is bounded by its construction.
+            # No hand is there; what this frame says alone is bounded by its construction.
             depths = np.clip(self._placedAlone(rays, relief), _NEAREST_MM, _FARTHEST_MM)
         self._depths = depths
         # By Cholesky's triangle, which makes it symmetric and its diagonal positive, however inexact it is.
-        root = np.linalg.inv(np.linalg.cholesky(measured / _PICTURES_ALIKE + information + _NOTHING_KNOWN))
+        root = np.linalg.inv(np.linalg.cholesky(measured / _FRAMES_ALIKE + information + _NOTHING_KNOWN))
         self._covariance = root.T @ root
         return rays * depths[:, None], self._deviations(depths)
 
@@ -197,7 +197,7 @@ class HandPose:
         return np.sqrt(self._covariance.diagonal() + (_SCALE_SD * depths) ** 2 + self._lateralSd**2)
 
     def _placedAlone(self, rays: np.ndarray, relief: np.ndarray) -> np.ndarray:
-        """Depths from one picture: its relief, moved away until the distances fit in the least-squares sense."""
+        """Depths from one frame: its relief, moved away until the distances fit in the least-squares sense."""
         shape = 1.0 + _ABOUT_MEAN @ relief
         points = rays * shape[:, None]
         across = points[_FROM] - points[_TO]
@@ -214,7 +214,7 @@ class HandPose:
         information: np.ndarray,
         steps: int,
     ) -> tuple[np.ndarray, np.ndarray, float]:
-        """The best depths from a start, how surely this picture says so (information matrix), and the cost."""
+        """The best depths from a start, how surely this frame says so (information matrix), and the cost."""
         # A distance follows from the depths a and b of its ends and the products of their rays:
         # distance^2 = a (a ff - b ft) + b (b tt - a ft).
         products = rays @ rays.T

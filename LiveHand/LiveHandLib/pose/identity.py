@@ -1,4 +1,4 @@
-"""Which hand is which from picture to picture. Knows numpy, nothing of Qt or MRML."""
+"""Which hand is which from frame to frame. Knows numpy, nothing of Qt or MRML."""
 
 import math
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ ms, about 1.2 m/s. What is further away is not the hand that was there."""
 
 LABEL_COST = 0.1
 ABSENCE_COST = 1.2
-"""What speaks against taking a hand in the picture for one of the two sides, where being as far away as it may
-counts 1: that MediaPipe is sure of the other side, and that this side's hand was not there before. So a hand in its
-place is not renamed for one wrong label, and a hand that appears takes the side of its label."""
+"""The cost of taking a hand in the frame for one of the two sides, where being as far away as it may counts 1: that
+MediaPipe is sure of the other side, and that this side's hand was not there before. So a hand in its place is not
+renamed for one wrong label, and a hand that appears takes the side of its label."""
 
 MEMORY_MS = 200.0
 CHANGE_MS = 100.0
-"""A hand's labels are summed up, each counting the time since the picture before in ms times how sure MediaPipe is,
+"""A hand's labels are summed up, each weighted by the time since the last frame in ms and by how sure MediaPipe is,
 and forgotten with the first as time constant. The hands change sides when the sum over those seen speaks for that by
 more than the second: 0.3 s after a hand that was always sure becomes the other, and never for one label alone,
 because none counts more than that."""
@@ -70,11 +70,11 @@ class _Side:
 
 
 class HandIdentity:
-    """Gives the hands of each picture to the user's left and right hand.
+    """Assigns the hands of each frame to the user's left and right hand.
 
-    MediaPipe names every picture's hands anew. Its names are wrong now and then, mostly where a hand is seen from
-    its edge, is covered or enters the picture, and sometimes the same for both. Here a hand keeps its side by being
-    where it was, through a crossing and through a loss of up to :data:`LOSS_MS`; MediaPipe's names decide when it
+    MediaPipe labels every frame's hands anew. Its labels are wrong now and then, mostly where a hand is seen from
+    its edge, is covered or enters the image, and sometimes the same for both. Here a hand keeps its side by being
+    where it was, through a crossing and through a loss of up to :data:`LOSS_MS`; MediaPipe's labels decide when it
     appears, when two hands meet, and when they insist. And where it finds one hand twice, there is one.
     """
 
@@ -84,11 +84,11 @@ class HandIdentity:
         self._lastMs = 0
 
     def assign(self, hands: list[Hand], timestampMs: int) -> dict[str, Hand]:
-        """Say which hand is which in the next picture.
+        """Say which hand is which in the next frame.
 
-        :param hands: the hands in the picture, the most certain first; those beyond the second are left out, and so is
+        :param hands: the hands in the frame, the most certain first; those beyond the second are left out, and so is
             one of two that are one.
-        :param timestampMs: time of the picture in its stream, ms; a clock that jumps back is taken to stand still.
+        :param timestampMs: time of the frame in its stream, ms; a clock that jumps back is taken to stand still.
         :returns: hand by ``"Left"`` and ``"Right"``, as the user has them, whatever the hand's own label says.
         """
         timestampMs = max(timestampMs, self._lastMs)
@@ -125,7 +125,7 @@ class HandIdentity:
     def isNewTrack(self, side: str) -> bool:
         """Whether a side's hand was not the same one before: what is remembered of that side's hand is void.
 
-        :param side: a side of the last picture's hands, ``"Left"`` or ``"Right"``.
+        :param side: a side of the last frame's hands, ``"Left"`` or ``"Right"``.
         """
         return side in self._new
 

@@ -41,13 +41,13 @@ class MovedPolyData:
     """A surface whose points are moved, never made anew.
 
     Its topology is fixed and its points and normals are written into the arrays that VTK holds, for VTK's own sources
-    and filters would rebuild the surface for every picture.
+    and filters would rebuild the surface for every frame.
 
     :param points: (n, 3) float32, the array to be written into.
     :param normals: (n, 3) float32, likewise.
     :param triangles: (m, 3) numbers of points.
 
-    :ivar polyData: the surface, in the frame and the unit of the points.
+    :ivar polyData: the surface, in the coordinate system and the unit of the points.
     """
 
     def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> None:
@@ -171,8 +171,8 @@ class HandNodes:
     """One hand in the scene: models and a markups node under the transform node that all hands share.
 
     The nodes are standard ones, so everything else in Slicer works with them. The control points and the models'
-    points are in the camera's frame in mm; the transform node takes them to RAS. Nodes are made when they are first
-    needed, and again when the user deleted one.
+    points are in the camera's coordinate system in mm; the transform node takes them to RAS. Nodes are made when they
+    are first needed, and again when the user deleted one.
 
     :param side: ``"Left"`` or ``"Right"``.
     :param nodes: keeps the nodes, as the parameter node does, in ``cameraToRAS`` and ``left...`` or ``right...``
@@ -202,7 +202,7 @@ class HandNodes:
     def update(self, landmarks: np.ndarray | None, display: Display = Display.SURFACE) -> None:
         """Move the hand, or hide it.
 
-        :param landmarks: (21, 3) in the camera's frame, mm; None when the hand is lost.
+        :param landmarks: (21, 3) in the camera's coordinate system, mm; None when the hand is lost.
         :param display: which models to show; the others are not moved.
         :raises LiveHandError: ``meshMissing``.
         """
@@ -241,7 +241,7 @@ class HandNodes:
     def _makeReady(self, kind: str) -> None:
         if kind != "Landmarks":
             # Never the surface of a node that was deleted: when a vtkMRMLModelNode is destroyed, its observer stays
-            # on its surface, and the next change of that would be told to what is no more.
+            # on its surface, and the next change of that would call what is no more.
             self._models[kind] = Skeleton() if kind == "Skeleton" else Surface(self._meshPath, self._side)
         if not self.nodes.cameraToRAS:
             self.nodes.cameraToRAS = newTransform()
@@ -258,7 +258,7 @@ class HandNodes:
         else:
             if node.GetNumberOfControlPoints() != len(LANDMARK_NAMES):
                 fillLandmarks(node)
-            # Slicer works out a curve through the points of a list as well, which nobody sees, anew for every picture.
+            # Slicer works out a curve through the points of a list as well, which nobody sees, anew for every frame.
             # It took half of the time in which the points are moved.
             noPoints = vtk.vtkPolyData()
             noPoints.SetPoints(vtk.vtkPoints())
@@ -305,7 +305,7 @@ def newLandmarks(name: str, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
 
 
 class PointerNodes:
-    """An index finger as a pointer: a transform node whose frame begins at its tip, and a cone that shows it.
+    """An index finger as a pointer: a transform node with its origin at the tip, and a cone that shows it.
 
     :param side: ``"Left"`` or ``"Right"``.
     :param nodes: keeps the transform node, as the parameter node does, in ``leftPointer`` or ``rightPointer``, and has
@@ -325,8 +325,8 @@ class PointerNodes:
     def update(self, matrix: np.ndarray | None) -> None:
         """Move the pointer, or hide it.
 
-        :param matrix: (4, 4) from the pointer's frame to the camera's, mm, see :func:`coordinates.pointer`; None when
-            it is not seen.
+        :param matrix: (4, 4) from the pointer's coordinate system to the camera's, mm, see :func:`coordinates.pointer`;
+            None when it is not seen.
         """
         name = f"{self._side.lower()}Pointer"
         node = getattr(self.nodes, name)
@@ -396,7 +396,7 @@ def isAnythingElseVisible(own: Iterable["slicer.vtkMRMLNode"]) -> bool:
 
 
 def newTransform() -> "slicer.vtkMRMLLinearTransformNode":
-    """The transform node from the camera's frame to RAS that all hands go under, with its default matrix."""
+    """The transform node from the camera's coordinate system to RAS, which all hands are under, with its default."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "LiveHand Camera to RAS")
     node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(CAMERA_TO_RAS["owner"]))
     return node

@@ -1,4 +1,4 @@
-"""The camera's picture in a slice view. Knows MRML and VTK, nothing of Qt, cameras or threads."""
+"""The preview in a slice view. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
 import numpy as np
 import slicer
@@ -7,14 +7,14 @@ import vtk
 VIEW = "Red"
 
 AXIAL = np.diag([-1.0, 1.0, 1.0, 1.0])
-"""From the slice view's frame (x to the right, y up, mm) to RAS in the orientation that Slicer calls axial."""
+"""From the slice view's coordinate system (x right, y up, mm) to RAS in the orientation that Slicer calls axial."""
 
 
 class CameraSlice:
-    """Shows the camera's picture in the red slice view, upright and as in a mirror, and takes itself away again.
+    """Shows the camera's image in the red slice view, upright and as in a mirror, and takes itself away again.
 
-    The picture is a vector volume node in the axial plane through the origin, a pixel for each mm, that can be
-    shown in other views as well. It is in the scene for as long as it is shown and never saved with it: pictures
+    The image is a vector volume node in the axial plane through the origin, a pixel for each mm, that can be
+    shown in other views as well. It is in the scene for as long as it is shown and never saved with it: images
     of the user stay nowhere.
     """
 
@@ -23,21 +23,21 @@ class CameraSlice:
         self._size: tuple | None = None
         self._before: tuple | None = None  # what the view showed, and how
 
-    def update(self, picture: np.ndarray) -> None:
-        """Show a picture, in place of the one before.
+    def update(self, image: np.ndarray) -> None:
+        """Show an image, in place of the one before.
 
-        :param picture: (height, width, 3) uint8, RGB, its first row at the top.
+        :param image: (height, width, 3) uint8, RGB, its first row at the top.
         """
-        voxels = picture[np.newaxis]
-        if self._volume and self._volume.GetScene() and self._size == picture.shape:
+        voxels = image[np.newaxis]
+        if self._volume and self._volume.GetScene() and self._size == image.shape:
             slicer.util.updateVolumeFromArray(self._volume, voxels)
         else:
             self.remove()
-            self._volume, self._size = self._newVolume(voxels), picture.shape
+            self._volume, self._size = self._newVolume(voxels), image.shape
             self._show()
 
     def remove(self) -> None:
-        """Take the picture away, and let the view show what it showed before."""
+        """Take the image away, and let the view show what it showed before."""
         if not self._volume:
             return
         logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(VIEW)
@@ -64,7 +64,7 @@ class CameraSlice:
         node.SetSaveWithScene(False)
         display = node.GetDisplayNode()
         display.SetSaveWithScene(False)
-        display.AutoWindowLevelOff()  # of the first picture, which may be dark
+        display.AutoWindowLevelOff()  # of the first image, which may be dark
         display.SetWindowLevel(255.0, 127.5)
         return node
 

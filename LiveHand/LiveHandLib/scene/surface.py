@@ -1,7 +1,7 @@
 """The skin of a hand that follows 21 landmarks. Knows numpy, nothing of Qt or MRML.
 
-It moves once for each picture, between which other code fills the processor's caches. What a step takes then is to
-load its code: so few kinds of steps, each used often, are faster than the fewest steps.
+It moves once for each frame, between which other code fills the processor's caches. What a step takes then is to load
+its code: so few kinds of steps, each used often, are faster than the fewest steps.
 """
 
 import math
@@ -41,7 +41,7 @@ _sum = np.add.reduce  # as numpy's sum(), but without the Python code that this 
 _ROWS_AT_ONCE = 1000
 """The skin is a product of two matrices, done in parts of so many rows. OpenBLAS, which numpy brings along, shares a
 product of more than 65536 * 4 multiplications (its ``interface/gemm.c``) among as many threads as there are cores, and
-these then wait for the next one at full load for longer than a picture takes: cores that detection needs."""
+these then wait for the next one at full load for longer than a frame takes: cores that detection needs."""
 
 
 class HandSurface:

@@ -7,10 +7,10 @@ A Python thread therefore stands still unless the GUI thread lends it the GIL, a
 - :func:`canRunPythonInQThread` turns on PythonQt's own GIL handling;
 - :class:`GilLender` runs a function in a thread and lends it the GIL whenever it is likely to need it.
 
-The price is a little of the GUI thread's time. So a timer of the GUI thread looks for the threads only when one is
-due (see ``turns.Turns``): it lets go of the GIL for a moment, and if a thread has come back from a long call, waits
-until all have gone into the next one. In between the GUI thread is free. A thread that comes back as regularly as a
-clock is waited for, half a millisecond as a rule: a timer counts in milliseconds, and what is noticed later lags.
+The price is a little of the GUI thread's time. So a timer of the GUI thread polls the threads only when one is due
+(see :class:`schedule.GilSchedule`): it releases the GIL for a moment, and if a thread has returned from a long call,
+waits until all are in their next one. In between the GUI thread is free. A call that returns regularly is waited for,
+half a millisecond as a rule: a timer counts in milliseconds, and what is noticed later lags.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from typing import Any
 
 import qt
 
-from .schedule import Turns
+from .schedule import GilSchedule
 
 
 def _gilScopeSwitch() -> Callable[[bool], None] | None:
@@ -64,9 +64,9 @@ def canRunPythonInQThread() -> bool:
 def reserveCoreForGui() -> None:
     """Keep the calling thread, and the threads that it starts from now on, off one of the computer's cores.
 
-    For detection, which is passed from thread to thread: left to itself, Linux has them take turns with the GUI thread
-    on one core while another one is idle. On two cores LiveHand is a fifth faster without that, and holds up the GUI
-    thread less. Other systems do not let a thread choose for those that it starts; there nothing happens.
+    For detection, which is passed from thread to thread: left to itself, Linux runs these and the GUI thread by
+    turns on one core while another one is idle. On two cores LiveHand is a fifth faster without that, and holds up the
+    GUI thread less. Other systems do not let a thread choose for those that it starts; there nothing happens.
     """
     if hasattr(os, "sched_setaffinity"):
         cores = os.sched_getaffinity(0)
@@ -103,28 +103,28 @@ class _PythonThread(threading.Thread):
 class GilLender:
     """Runs functions in threads and lends them the GIL. There is one in a process, :func:`lender`.
 
-    To be used from the GUI thread, except for :attr:`turns`, which belongs to the threads.
+    To be used from the GUI thread, except for :attr:`schedule`, which the threads use as well.
     """
 
     TIMER_S = 0.001
     """What a timer counts in."""
     POLL_S = 0.00005
-    """How long the GUI thread lets go of the GIL to see whether a thread wants it; the operating system makes it some
+    """How long the GUI thread releases the GIL to see whether a thread wants it; the operating system makes it some
     0.1 ms, which is what a waiting thread needs to wake up."""
-    LONGEST_LOOK_S = 0.002
-    """How long it waits at most for a thread that comes back regularly."""
-    TURN_S = 0.006
-    """How long it waits at most for the threads to finish their turn."""
+    LONGEST_POLL_S = 0.002
+    """How long it waits at most for a call that returns regularly."""
+    LONGEST_RUN_S = 0.006
+    """How long it waits at most for the threads to release the GIL again."""
     QUIT_S = 10.0
     """How long quitting waits at most for the threads; the first import of MediaPipe can take some seconds."""
     LONGEST_PAUSE_S = 0.05
-    """How long it goes without looking at most, so that a thread that ends early is not overlooked."""
+    """How long it goes without a poll at most, so that a call that returns early is noticed."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.schedule = GilSchedule()
         self._running: dict[Any, tuple[Callable[[], None], Callable[[], None]]] = {}
         self._ending: set[Any] = set()
-        self._lastLook = self._notBefore = 0.0
+        self._lastPoll = self._notBefore = 0.0
         self._isClosing = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
@@ -135,18 +135,18 @@ class GilLender:
     def start(self, function: Callable[[], None], stop: Callable[[], None], onFinished: Callable[[], None]) -> object:
         """Run a function in a thread.
 
-        :param function: must not raise and must wrap its long calls in ``turns.blockingCall``.
+        :param function: must not raise and must wrap its long calls in ``schedule.blockingCall``.
         :param stop: asks the function to come to its end; called when the application quits.
         :param onFinished: called in the GUI thread once the thread has ended.
         :returns: the thread, for :meth:`wait`.
         """
 
         def run() -> None:
-            self.turns.begin()
+            self.schedule.begin()
             try:
                 function()
             finally:
-                self.turns.done()
+                self.schedule.done()
                 self._ending.add(thread)
 
         thread = (_QtThread if canRunPythonInQThread() else _PythonThread)(run)
@@ -164,7 +164,7 @@ class GilLender:
         self._leave()
 
     def _leave(self) -> None:
-        if self._isClosing and not self._running and not self.turns.isAnyoneOut():
+        if self._isClosing and not self._running and not self.schedule.hasThreads():
             self._isClosing = False
             self._timer.timeout.disconnect(self._onTimeout)
             qt.QApplication.instance().disconnect("aboutToQuit()", self._onAboutToQuit)
@@ -176,7 +176,7 @@ class GilLender:
     def wait(self, thread: Any, timeout: float) -> bool:
         """Wait for a thread to end, for example before the application quits.
 
-        ``QThread.wait`` would keep the GIL from the thread that needs it to end; Python's sleep lets go of it.
+        ``QThread.wait`` would keep the GIL from the thread that needs it to end; Python's sleep releases it.
 
         :param timeout: how long to wait at most, s.
         :returns: whether it has ended. One that has not is kept until it does: a ``QThread`` that is destroyed
@@ -189,46 +189,46 @@ class GilLender:
         return bool(thread.isFinished())
 
     def wake(self, event: object) -> None:
-        """Tell the threads that wait for something that it has come about, and lend them the GIL soon.
+        """Wake the threads that wait for something, and lend them the GIL soon.
 
-        :param event: what they wait for, see :meth:`Turns.waiting`.
+        :param event: what they wait for, see :meth:`GilSchedule.waiting`.
         """
-        self.turns.wake(event)
-        if self.turns.isSomeoneInside:
+        self.schedule.wake(event)
+        if self.schedule.isGilWanted:
             self._timer.start(0)
 
     def _onTimeout(self) -> None:
         self._lend()
-        # Also for a thread that is left to itself, for its camera's driver hangs: once it comes back, it has a camera
+        # Also for a thread that is left to itself because its camera's driver hangs: once it returns, it has a camera
         # to release.
-        if self._running or self.turns.isAnyoneOut():
-            self._timer.start(max(1, math.ceil(self._untilLook() / self.TIMER_S)))
-        self._collect()  # last, for those who are told may run an event loop of their own
+        if self._running or self.schedule.hasThreads():
+            self._timer.start(max(1, math.ceil(self._untilPoll() / self.TIMER_S)))
+        self._collect()  # last, for a callback may run an event loop of its own
 
-    def _untilLook(self) -> float:
-        if self.turns.isSomeoneInside:
+    def _untilPoll(self) -> float:
+        if self.schedule.isGilWanted:
             return 0.0
-        due, until = self.turns.expected()
+        due, until = self.schedule.expected()
         if until > due:
             due -= self.TIMER_S / 2.0  # worth waiting for: the nearest tick, not the next
-        return min(max(due, self._notBefore), self._lastLook + self.LONGEST_PAUSE_S) - time.perf_counter()
+        return min(max(due, self._notBefore), self._lastPoll + self.LONGEST_PAUSE_S) - time.perf_counter()
 
     def _lend(self) -> None:
-        turns = self.turns
-        due, until = turns.expected()
-        self._lastLook = time.perf_counter()
-        wait = until - self._lastLook
-        turns.recordPoll(self._lastLook)
-        if turns.yieldGil(wait if self.POLL_S < wait < self.LONGEST_LOOK_S else self.POLL_S, self.TURN_S):
+        schedule = self.schedule
+        due, until = schedule.expected()
+        self._lastPoll = time.perf_counter()
+        wait = until - self._lastPoll
+        schedule.recordPoll(self._lastPoll)
+        if schedule.yieldGil(wait if self.POLL_S < wait < self.LONGEST_POLL_S else self.POLL_S, self.LONGEST_RUN_S):
             self._notBefore = 0.0
         else:
-            # Not back yet. The longer it is overdue, the less often it is looked for.
-            self._notBefore = self._lastLook + max(self._lastLook - due, 0.0) / 10
+            # Not returned yet. The longer it is overdue, the less often it is polled.
+            self._notBefore = self._lastPoll + max(self._lastPoll - due, 0.0) / 10
 
     def _collect(self) -> None:
         # A copy, for a thread may add itself while another one is asked.
         for thread in [thread for thread in list(self._ending) if thread.isFinished()]:
-            if thread in self._ending:  # else it was collected in an event loop that the last one told has run
+            if thread in self._ending:  # else it was collected in an event loop that the last callback has run
                 self._ending.discard(thread)
                 _stop, onFinished = self._running.pop(thread)
                 onFinished()

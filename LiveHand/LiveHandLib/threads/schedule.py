@@ -1,4 +1,4 @@
-"""Who of LiveHand's threads wants Python now, and who is away in a long call. Knows only ``threading``."""
+"""When LiveHand's threads need the GIL, and which are in calls that release it. Knows only ``threading``."""
 
 import math
 import threading
@@ -7,47 +7,47 @@ from collections.abc import Callable
 
 
 class _ReturnTimeEstimator:
-    """When calls of a kind come back.
+    """Estimates when calls of one kind return.
 
-    What is seen of that is when somebody lent the interpreter to a thread that had come back. Where it was looked for
-    in vain shortly before, that is when it came. Otherwise it had been there for nobody knows how long, and earlier is
-    believed: a habit that takes what it sees for what is falls further behind with every picture.
+    A return is observed when the GUI thread lends the GIL to the thread whose call has returned. If a poll shortly
+    before missed it, the call returned in between. Otherwise it may have returned at any time before, and an earlier
+    time is assumed: an estimator that took the observation for the return would fall further behind with every frame.
     """
 
     EARLY_S = 0.0001
-    """How much before its usual time a call is due at most."""
+    """How long before its expected return a call is due at most."""
     LATER_S = 0.0003
-    """How long after its usual time and its deviation a regular call is still waited for: what wakes a thread takes a
-    moment, and a missed poll costs more."""
+    """How long after its expected return and the deviation of that a regular call is still waited for: waking a thread
+    takes a moment, and a missed poll costs more."""
     REGULAR_S = 0.0008
-    """A kind whose times have no larger standard deviation is worth waiting for: much of that is what a call loses that
-    is only looked for by a timer."""
+    """A kind whose returns have no larger standard deviation is worth waiting for: about as much is lost by a call that
+    is only polled by a timer."""
     SHORTLY_S = 0.0025
-    """How long before it is seen a poll missed it, if that says when it came: two looks of a timer that
-    counts in milliseconds, or one that waits."""
+    """How long before the observation the missed poll is at most, if the two are to say when the call returned: two
+    polls of a timer that counts in milliseconds, or one that waits."""
     LEARNING = 0.15
-    """How much of what is new is believed."""
+    """The weight of a new observation."""
 
     def __init__(self, periodic: bool) -> None:
         self._periodic = periodic
-        self._usual = 0.0  # how long it takes, or by the clock from one time to the next
-        self._tick = 0.0  # by the clock, when the last one should have come back
+        self._usual = 0.0  # how long a call takes; if periodic, the period
+        self._tick = 0.0  # if periodic, when the last one should have returned
         self._deviation = 2.0 * self.REGULAR_S
         self._last = 0.0
-        self._left = 0.0  # how much later than usual the last one was, after what was learnt from it
-        self._unknown = 0  # how many in a row had been there for nobody knows how long
+        self._left = 0.0  # how much later than expected the last one was, by the estimate with it
+        self._unknown = 0  # how many in a row may have returned at any time before
 
     def expected(self, begin: float) -> tuple[float, float]:
-        """From when on a call that begins then is to be looked for, and until when it is worth waiting for, s."""
+        """From when on a call that begins then is to be polled, and until when it is worth waiting for, s."""
         usual, isRegular = self._usualTime(begin), self._deviation < self.REGULAR_S
         early = min(self.EARLY_S, self._deviation)
         return usual - early, usual + (self._deviation + self.LATER_S if isRegular else -early)
 
-    def note(self, begin: float, now: float, hiddenS: float) -> None:
-        """A call that began then has come back now, or at most so long ago."""
+    def record(self, begin: float, now: float, hiddenS: float) -> None:
+        """A call that began then has returned now, or at most so long ago."""
         late = now - self._usualTime(begin)
         # Two values of a normal distribution differ by 1.1 standard deviations on average, whatever its mean. What
-        # differs by much more was not slow, but not looked for.
+        # differs by much more was not slow, but not polled.
         deviation = min(abs(late - self._left) / 1.1, 3.0 * self.REGULAR_S)
         self._deviation += self.LEARNING * (deviation - self._deviation)
         if hiddenS < self.SHORTLY_S:
@@ -72,167 +72,168 @@ class _ReturnTimeEstimator:
 
 
 class _Call:
-    """A long call, to be surrounded with this.
+    """The context of a long call that releases the GIL.
 
-    :ivar due: from when on it is to be looked for, s.
+    :ivar due: from when on it is to be polled, s.
     :ivar until: until when it is worth waiting for, s.
-    :ivar goingAt: when it was last known not to be over, s.
+    :ivar goingAt: when it was last known not to have returned, s.
     """
 
-    def __init__(self, turns: "Turns", habit: _ReturnTimeEstimator, isOver: Callable[[], bool] | None) -> None:
+    def __init__(
+        self, schedule: "GilSchedule", estimator: _ReturnTimeEstimator, isOver: Callable[[], bool] | None
+    ) -> None:
         self.isOver = isOver
-        self._turns, self._habit = turns, habit
+        self._schedule, self._estimator = schedule, estimator
 
     def __enter__(self) -> None:
         self._begin = self.goingAt = time.perf_counter()
-        self.due, self.until = self._habit.expected(self._begin)
-        self._turns._move(away=self)
+        self.due, self.until = self._estimator.expected(self._begin)
+        self._schedule._move(blockedIn=self)
 
     def __exit__(self, *_exception: object) -> None:
-        self._turns._move(isInside=True)
+        self._schedule._move(isRunning=True)
         now = time.perf_counter()
         if not self.isOver:
-            self.goingAt = max(self._begin, self._turns._pollBefore(now))
-        self._habit.note(self._begin, now, now - self.goingAt)
+            self.goingAt = max(self._begin, self._schedule._pollBefore(now))
+        self._estimator.record(self._begin, now, now - self.goingAt)
 
 
 class _Wait:
-    """A wait for another thread, to be surrounded with this."""
+    """The context of a wait for another thread."""
 
-    def __init__(self, turns: "Turns", event: object) -> None:
-        self._turns, self._event = turns, event
+    def __init__(self, schedule: "GilSchedule", event: object) -> None:
+        self._schedule, self._event = schedule, event
 
     def __enter__(self) -> None:
-        self._turns._move(waitingFor=self._event)
+        self._schedule._move(waitingFor=self._event)
 
     def __exit__(self, *_exception: object) -> None:
-        self._turns._move(isInside=True)
+        self._schedule._move(isRunning=True)
 
 
-class Turns:
-    """Book-keeping between the threads that work and the GUI thread that lends them the interpreter.
+class GilSchedule:
+    """Says when worker threads need the GIL, so that the GUI thread can lend it to them just then.
 
-    A working thread wraps each call that may take long and that leaves Python alone meanwhile::
+    A worker thread wraps each long call that releases the GIL::
 
-        with turns.blockingCall("camera"):
+        with schedule.blockingCall("camera"):
             delivered, image = capture.read()
 
-    Coming out of such a call needs the interpreter (the GIL), which Slicer's GUI thread holds. So whoever lends
-    it has to know when a thread is likely to come back: the time that calls of the same kind took before is
-    learnt here. Waits for another thread are wrapped in :meth:`waiting`. ``gil.GilLender`` does the lending and
-    explains why it is needed.
+    To return from such a call, the thread needs the GIL, which Slicer's GUI thread holds. So the GUI thread has to know
+    when a call is likely to return: how long calls of the same kind took before is learnt here. Waits for another
+    thread are wrapped in :meth:`waiting`. ``gil.GilLender`` does the lending and explains why it is needed.
     """
 
     SOON_S = 0.0002
-    """How long it takes a thread to run that is lent the interpreter."""
+    """How long a thread that waits for the GIL takes to run once it is released."""
 
     def __init__(self) -> None:
-        self.isSomeoneInside = False
-        """Whether a thread is known to run Python or to want to."""
-        self._turnOver = threading.Lock()  # free once none is any more; an Event takes ten steps of Python to wait for
-        self._turnOver.acquire()
+        self.isGilWanted = False
+        """Whether a thread is known to run Python or to wait for the GIL."""
+        self._released = threading.Lock()  # free once no thread is; waiting for an Event takes ten steps of Python
+        self._released.acquire()
         self._lock = threading.Lock()
-        self._inside: set[int] = set()
-        self._away: dict[int, _Call] = {}
+        self._running: set[int] = set()
+        self._blocked: dict[int, _Call] = {}
         self._waitingFor: dict[int, object] = {}
-        self._habits: dict[str | int, _ReturnTimeEstimator] = {}  # by kind, or by thread
-        self._looks = 0.0, 0.0  # when the interpreter was lent, the time before last and the last
+        self._estimators: dict[str | int, _ReturnTimeEstimator] = {}  # by kind, or by thread
+        self._polls = 0.0, 0.0  # when the GIL was lent, the time before last and the last
 
     def blockingCall(self, kind: str, periodic: bool = False, isOver: Callable[[], bool] | None = None) -> _Call:
-        """Surround a long call that leaves Python alone.
+        """The context of a long call that releases the GIL.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
-        :param periodic: they come back at regular times instead, whenever they begin, as a camera's pictures do.
-        :param isOver: tells another thread whether the call is over, if that can be seen from outside: so it is known
+        :param periodic: they return at regular times instead, whenever they begin, as a camera's frames do.
+        :param isOver: says in another thread whether the call is over, if that can be seen from outside: so it is known
             better when it was. The end of a call that fails may be missed.
         """
         key = threading.get_ident() if periodic else kind  # each camera has a clock of its own
-        habit = self._habits.get(key)
-        if habit is None:
-            habit = self._habits[key] = _ReturnTimeEstimator(periodic)
-        return _Call(self, habit, isOver)
+        estimator = self._estimators.get(key)
+        if estimator is None:
+            estimator = self._estimators[key] = _ReturnTimeEstimator(periodic)
+        return _Call(self, estimator, isOver)
 
     def waiting(self, event: object) -> _Wait:
-        """Surround a wait for something that another thread brings about and tells with :meth:`wake`.
+        """The context of a wait for something that another thread does and announces with :meth:`wake`.
 
-        :param event: what is waited for: the very queue or event.
+        :param event: the queue or event that is waited for.
         """
         return _Wait(self, event)
 
     def wake(self, event: object) -> None:
-        """What threads wait for has come about: they want Python from now on."""
+        """What threads wait for is there: they want the GIL from now on."""
         with self._lock:
             for thread in [thread for thread, waitedFor in self._waitingFor.items() if waitedFor is event]:
                 del self._waitingFor[thread]
-                self._inside.add(thread)
-            self._tell()
+                self._running.add(thread)
+            self._update()
 
     def begin(self) -> None:
         """The calling thread starts."""
-        self._move(isInside=True)
+        self._move(isRunning=True)
 
     def done(self) -> None:
         """The calling thread ends."""
         self._move()
-        self._habits.pop(threading.get_ident(), None)
+        self._estimators.pop(threading.get_ident(), None)
 
     def expected(self) -> tuple[float, float]:
-        """When the next thread is likely to come back, s on ``time.perf_counter``'s clock.
+        """When the next call is likely to return, s on ``time.perf_counter``'s clock.
 
-        :returns: from when on it is to be looked for, and until when it is worth waiting for; both infinite if no
-            thread is away.
+        :returns: from when on it is to be polled, and until when it is worth waiting for; both infinite if no thread is
+            in a call.
         """
         with self._lock:
-            return min([(call.due, call.until) for call in self._away.values()], default=(math.inf, math.inf))
+            return min([(call.due, call.until) for call in self._blocked.values()], default=(math.inf, math.inf))
 
     def recordPoll(self, now: float) -> None:
-        """The interpreter is lent now: who has come back takes it soon, and a call seen to go on is not over."""
-        self._looks = self._looks[1], now
+        """The GIL is lent now: a thread whose call has returned takes it soon, and a call seen to go on has not."""
+        self._polls = self._polls[1], now
         with self._lock:
-            for call in self._away.values():
+            for call in self._blocked.values():
                 if call.isOver and not call.isOver():
                     call.goingAt = now
 
-    def yieldGil(self, comingS: float, turnS: float) -> bool:
-        """Lend the interpreter: wait until a thread has come back and all have gone again.
+    def yieldGil(self, takingS: float, runningS: float) -> bool:
+        """Lend the GIL: wait until a thread has taken it and all have released it again.
 
-        :param comingS: how long to wait for one to come, s.
-        :param turnS: how long to wait for all to be gone, s.
-        :returns: whether one has come.
+        :param takingS: how long to wait for one to take it, s.
+        :param runningS: how long to wait for all to release it, s.
+        :returns: whether one has taken it.
         """
-        self._turnOver.acquire(blocking=False)  # from an earlier turn
-        hasCome = self.isSomeoneInside or self._turnOver.acquire(timeout=comingS)
-        if self.isSomeoneInside:
-            self._turnOver.acquire(timeout=turnS)
+        self._released.acquire(blocking=False)  # from an earlier time
+        hasTaken = self.isGilWanted or self._released.acquire(timeout=takingS)
+        if self.isGilWanted:
+            self._released.acquire(timeout=runningS)
             return True
-        # One may have come and gone while this thread had waited long enough, but was waiting for the interpreter.
-        return hasCome or self._turnOver.acquire(blocking=False)
+        # One may have taken and released it when this thread's wait was over, but not its wait for the GIL.
+        return hasTaken or self._released.acquire(blocking=False)
 
-    def isAnyoneOut(self) -> bool:
-        """Whether a thread has still to come back, or to end."""
+    def hasThreads(self) -> bool:
+        """Whether a thread has begun and not ended, other than those that wait for another one."""
         with self._lock:
-            return bool(self._inside or self._away)
+            return bool(self._running or self._blocked)
 
     def _pollBefore(self, now: float) -> float:
-        """The last look that a thread which has the interpreter now would have taken had it been back; s."""
-        before, last = self._looks
+        """The last poll in which a thread that has the GIL now would have taken it, had its call returned; s."""
+        before, last = self._polls
         return last if now - last > self.SOON_S else before
 
-    def _move(self, isInside: bool = False, away: _Call | None = None, waitingFor: object = None) -> None:
+    def _move(self, isRunning: bool = False, blockedIn: _Call | None = None, waitingFor: object = None) -> None:
         me = threading.get_ident()
         with self._lock:
-            self._away.pop(me, None)
+            self._blocked.pop(me, None)
             self._waitingFor.pop(me, None)
-            self._inside.discard(me)
-            if isInside:
-                self._inside.add(me)
-            elif away is not None:
-                self._away[me] = away
+            self._running.discard(me)
+            if isRunning:
+                self._running.add(me)
+            elif blockedIn is not None:
+                self._blocked[me] = blockedIn
             elif waitingFor is not None:
                 self._waitingFor[me] = waitingFor
-            self._tell()
+            self._update()
 
-    def _tell(self) -> None:
-        wasSomeoneInside, self.isSomeoneInside = self.isSomeoneInside, bool(self._inside)
-        if wasSomeoneInside and not self.isSomeoneInside and self._turnOver.locked():
-            self._turnOver.release()
+    def _update(self) -> None:
+        wasGilWanted, self.isGilWanted = self.isGilWanted, bool(self._running)
+        if wasGilWanted and not self.isGilWanted and self._released.locked():
+            self._released.release()

@@ -9,9 +9,9 @@ from ..threads.gil import lender
 
 
 class CameraFinder(qt.QObject):
-    """Looks for the computer's cameras in a thread, because asking for them needs OpenCV and may take a while.
+    """Searches for the computer's cameras in a thread, because asking for them needs OpenCV and may take a while.
 
-    On Linux, where plugging one in changes a folder, it looks again by itself.
+    On Linux, where plugging one in changes a folder, it searches again by itself.
 
     Signals:
 
@@ -42,7 +42,7 @@ class CameraFinder(qt.QObject):
             self._timer.start()
 
     def find(self) -> None:
-        """Look for them; nothing happens while a search is under way."""
+        """Search for them; nothing happens while a search is under way."""
         if self._thread is None:
             self._thread = lender().start(self._run, lambda: None, self._onFinished)
 
@@ -64,7 +64,7 @@ class CameraFinder(qt.QObject):
             detector.importPackages("opencv-python")
             cameras = devicequery.listCameras()
         except Exception as error:
-            # The user is told when Live is ticked; a list that is empty does no harm until then.
+            # The error is reported when Live is ticked; a list that is empty does no harm until then.
             self._failure = LiveHandError.of(error)
             cameras = ()
         self.found.emit(cameras)

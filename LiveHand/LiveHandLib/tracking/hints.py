@@ -1,4 +1,4 @@
-"""What the user could do for better tracking, from what the picture is like. Knows numpy, nothing of Qt or MRML."""
+"""What the user could do for better tracking, from what the image is like. Knows numpy, nothing of Qt or MRML."""
 
 from collections.abc import Iterable
 
@@ -7,16 +7,16 @@ import numpy as np
 from ..detection.detector import Hand
 
 DARK_LUMINANCE = 55
-"""Mean luminance, 0 to 255, below which a picture counts as dark. Webcams expose for a mean of about 118; at less than
+"""Mean luminance, 0 to 255, below which an image counts as dark. Webcams expose for a mean of about 118; at less than
 half of it they can do no more, and noise and long exposures set in. MediaPipe finds the hands of photographs that are
-darkened without adding noise down to 20 to 30, and none in a real webcam picture with 50."""
+darkened without adding noise down to 20 to 30, and none in a real webcam image with 50."""
 
 SMALL_EXTENT = 0.07
-"""The hand's larger side over the picture's, below which the hand counts as small. MediaPipe's palm detector sees the
-whole picture in 192 px; it was seen to miss hands now and then from 0.08 down, and most of them from 0.05 down."""
+"""The hand's larger side over the image's, below which the hand counts as small. MediaPipe's palm detector sees the
+whole image in 192 px; it was seen to miss hands now and then from 0.08 down, and most of them from 0.05 down."""
 
 EDGE_EXTENT = 0.03
-"""How near the picture's edge a landmark may come, over the hand's larger side. MediaPipe guesses landmarks that are
+"""How near the image's edge a landmark may come, over the hand's larger side. MediaPipe guesses landmarks that are
 out of view, and rightly puts most of them there; a fingertip ends this much beyond its landmark."""
 
 LUMINANCE = np.array([0.299, 0.587, 0.114])

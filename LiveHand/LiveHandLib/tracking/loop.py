@@ -18,7 +18,7 @@ from ..detection import detector
 from ..errors import LiveHandError
 from ..pose.estimator import PoseParameters
 from ..threads.gil import reserveCoreForGui
-from ..threads.schedule import Turns
+from ..threads.schedule import GilSchedule
 from . import hints
 
 STATISTICS_EVERY_S = 0.5
@@ -153,7 +153,7 @@ class KeptDetector:
         self._detector: detector.HandDetector | None = None
         self._kind: tuple[str, int] | None = None
 
-    def prepare(self, settings: Settings, turns: Turns) -> None:
+    def prepare(self, settings: Settings, schedule: GilSchedule) -> None:
         """Begin another stream; with the same detector if model and number of hands are the same.
 
         :raises LiveHandError: see :func:`detector.loadModel` and :class:`detector.HandDetector`.
@@ -165,7 +165,7 @@ class KeptDetector:
                 self._detector.restart()
         else:
             self.close()
-            self._detector = detector.HandDetector(model, settings.numberOfHands, turns)
+            self._detector = detector.HandDetector(model, settings.numberOfHands, schedule)
             self._kind = kind
 
     def detect(self, frame: framereader.Frame) -> list[detector.Hand]:
@@ -238,7 +238,7 @@ class TrackingLoop:
 
     :param settings: what to track.
     :param kept: the detector, for this thread until the run is over.
-    :param turns: is told when the thread is in a long call; shared with the GUI thread, which lends it the GIL.
+    :param schedule: where the thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :param post: called from the thread with this loop and a :class:`Message`; must not wait.
 
     :ivar stop: set it to have the loop come to its end.
@@ -249,7 +249,7 @@ class TrackingLoop:
         self,
         settings: Settings,
         kept: KeptDetector,
-        turns: Turns,
+        schedule: GilSchedule,
         post: Callable[["TrackingLoop", Message], None],
     ) -> None:
         self.settings = settings
@@ -257,7 +257,7 @@ class TrackingLoop:
         self.handled = threading.Event()
         self.handled.set()
         self._kept = kept
-        self._turns = turns
+        self._schedule = schedule
         self._postTo = post
 
     def run(self) -> None:
@@ -279,7 +279,7 @@ class TrackingLoop:
         settings = self.settings
         detector.importPackages()
         reader = framereader.FrameReader(
-            settings.source, settings.everyFrame, settings.mirrored, self._turns, settings.size
+            settings.source, settings.everyFrame, settings.mirrored, self._schedule, settings.size
         )
         reader.start()  # a camera takes its time to open, in which the model is loaded
         meter = _Meter(reader)
@@ -289,18 +289,18 @@ class TrackingLoop:
             try:
                 self._post(meter.report())
             finally:  # whatever happened, the camera is released
-                with self._turns.blockingCall("close"):
+                with self._schedule.blockingCall("close"):
                     reader.close()
 
     def _track(self, reader: framereader.FrameReader, meter: _Meter) -> None:
         reserveCoreForGui()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
-        self._kept.prepare(self.settings, self._turns)
+        self._kept.prepare(self.settings, self._schedule)
         for frame in self._frames(reader):
             hands = self._kept.detect(frame)
             self._send(frame, hands, bool(hands), meter)
 
     def _calibrate(self, reader: framereader.FrameReader, meter: _Meter) -> None:
-        collector = boardviews.ViewCollector(self.settings.board, self._turns)
+        collector = boardviews.ViewCollector(self.settings.board, self._schedule)
         with contextlib.suppress(EOFError):  # at the end of a file there may be enough views as well
             for frame in self._frames(reader):
                 progress = collector.add(frame.image, frame.timestampMs)
@@ -323,7 +323,7 @@ class TrackingLoop:
 
     def _send(self, frame: framereader.Frame, result: Result, hasFound: bool, meter: _Meter) -> None:
         while not self.handled.is_set() and not self.stop.is_set():
-            with self._turns.waiting(self.handled):
+            with self._schedule.waiting(self.handled):
                 self.handled.wait(0.1)
         self.handled.clear()
         if not meter.processed:

@@ -122,7 +122,7 @@ class TrackingWorker(qt.QObject):
             self._requestStop()
             return
         self._estimator = HandPoseEstimator(settings.poseParameters)
-        run = self._loop = loop.TrackingLoop(settings, self._detector, lender().turns, self._post)
+        run = self._loop = loop.TrackingLoop(settings, self._detector, lender().schedule, self._post)
         self._partsDone = 0
         self.lastStatistics = Statistics()
         self._setState(STARTING)
@@ -201,7 +201,7 @@ class TrackingWorker(qt.QObject):
             return
         height, width = frame.image.shape[:2]
         run = self._loop
-        hands = self._estimator.place(result, (width, height), frame.timestampMs)
+        hands = self._estimator.estimate(result, (width, height), frame.timestampMs)
         self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands))
         if run.stop.is_set():
             return  # by a slot, which may have closed all and deleted this object as well
