@@ -184,11 +184,11 @@ def environmentPython(folder):
 def locked(path):
     """Only one process at a time gets past this; the lock goes with the process, however it ends."""
     with open(path, "a+b") as file:
-        told = False
+        isAnnounced = False
         while not tryLock(file):
-            if not told:
+            if not isAnnounced:
                 say("Waiting for another run that prepares the same environment ...")
-                told = True
+                isAnnounced = True
             time.sleep(0.5)
         yield
 

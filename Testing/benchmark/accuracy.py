@@ -1,11 +1,11 @@
-"""How far LiveHand's landmarks are from the truth, in millimetres, beside other ways to get them from one picture.
+"""How far LiveHand's landmarks are from the truth, in millimetres, beside other ways to get them from one camera.
 
 Sequences rendered from a rigged hand, whose truth is exact, and a real clip whose truth was triangulated from a second
-view. Each is tracked as a stream, without looking ahead, by three ways:
+view. Each is tracked as a stream, without using later frames, by three ways:
 
 - ``livehand``: as LiveHand does it, with the smoothing that it has by default;
-- ``sqpnp``: OpenCV's ``solvePnP`` (SQPNP) from MediaPipe's world landmarks to those in the picture;
-- ``shape``: MediaPipe's world landmarks laid upon the truth by the best rigid transform of each picture: what is left
+- ``sqpnp``: OpenCV's ``solvePnP`` (SQPNP) from MediaPipe's world landmarks to those in the image;
+- ``shape``: MediaPipe's world landmarks laid upon the truth by the best rigid transform of each frame: what is left
   is the error of the hand's shape alone, and no distance is measured.
 """
 
@@ -36,10 +36,10 @@ BLOCK = 20  # frames; the registration is estimated on every other block and tes
 
 @dataclass
 class Sequence:
-    """A stream of pictures of one hand.
+    """A stream of frames of one hand.
 
-    :ivar frames: gives, for each picture, its number, its time in ms, the picture (BGR), and the (21, 3) true landmarks
-        in the camera's frame in mm, or None where they are not known.
+    :ivar frames: gives, for each frame, its number, its time in ms, the image (BGR), and the (21, 3) true landmarks
+        in the camera's coordinate system in mm, or None where they are not known.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Sequence:
 
 @dataclass
 class Track:
-    """What became of a sequence: rows are the pictures with a truth in which the hand was found.
+    """The result of a sequence: rows are the frames with a truth in which the hand was found.
 
     :ivar points: by method, (n, 21, 3) landmarks, mm.
     """
@@ -128,8 +128,8 @@ def motion(name: str, phase: float, waves) -> tuple[dict, np.ndarray]:
 MOTIONS = ("fingers", "turning", "near and far", "pointing")
 
 
-def rendered(side: str, name: str, pictures: int = 90) -> Sequence:
-    """A rigged hand before a camera of known intrinsics, at 30 pictures a second.
+def rendered(side: str, name: str, count: int = 90) -> Sequence:
+    """A rigged hand before a camera of known intrinsics, at 30 frames a second.
 
     :param side: ``"left"`` or ``"right"``.
     :param name: one of :data:`MOTIONS`.
@@ -142,8 +142,8 @@ def rendered(side: str, name: str, pictures: int = 90) -> Sequence:
 
     def render():
         renderer = HandRenderer(camera)
-        for number in range(pictures):
-            phase = number / pictures
+        for number in range(count):
+            phase = number / count
             bends, place = motion(name, phase, lambda wave, f, at=phase: np.sin(2 * np.pi * (f * at + phases[wave])))
             posed = hand.pose(bends, place)
             noise = random.normal(0, 3, (480, 640, 3))
@@ -311,11 +311,11 @@ def main(argv: list[str]) -> int:
     for sequence in sequences:
         result = track(sequence, model, options.smoothing)
         if not result.frames:
-            sys.exit(f"{sequence.name}: no hand was found in any picture that has a truth.")
+            sys.exit(f"{sequence.name}: no hand was found in any frame that has a truth.")
         tracks[sequence.name] = result
         tables[sequence.name] = {method: figures(result, method) for method in METHODS}
         printTable(
-            f"{sequence.name} ({len(result.frames)} pictures, {result.missed} without a hand)", tables[sequence.name]
+            f"{sequence.name} ({len(result.frames)} frames, {result.missed} without a hand)", tables[sequence.name]
         )
     synthetic = [name for name in tables if "," in name]
     if synthetic:

@@ -1,7 +1,7 @@
 """How far the joint angles that LiveHand measures are from those of a rigged hand in the same pose.
 
-Hands of both sides are bent in many ways, photographed from many directions and looked for by MediaPipe. Prints for
-each angle the error in degrees: of the angles from the picture's landmarks with their depths, which LiveHand takes, and
+Hands of both sides are bent in many ways, rendered from many directions and found by MediaPipe. Prints for
+each angle the error in degrees: of the angles from the image's landmarks with their depths, which LiveHand takes, and
 of those from the world landmarks.
 
     python3 Testing/run.py angles [folder of left.glb and right.glb]
@@ -26,7 +26,7 @@ FRAME_MS = 33
 
 
 class PlainRenderer(HandRenderer):
-    """Its pictures' edges are not smoothed: a small part of the time for as good a detection."""
+    """Its images' edges are not smoothed: a small part of the time for as good a detection."""
 
     OVERSAMPLING = 1
 
@@ -55,8 +55,8 @@ def measure(model: bytes, meshes: Path, poses: list[dict], views: list[dict], si
     """Photograph and track hands that move from each pose to the next.
 
     :param meshes: the folder of left.glb and right.glb.
-    :returns: the true angles, those from the picture's landmarks, those from the world landmarks: each
-        (pictures, 20) in degrees, NaN where no hand is found.
+    :returns: the true angles, those from the image's landmarks, those from the world landmarks: each
+        (images, 20) in degrees, NaN where no hand is found.
     """
     from LiveHandLib.detection import detector
     from LiveHandLib.motion.joints import ANGLES, jointAngles
@@ -94,15 +94,15 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     detector.importPackages()
     model = detector.loadModel(MODEL)
-    truth, picture, world = measure(model, arguments.meshes, poses(np.random.default_rng(1)), VIEWS)
-    seen = np.isfinite(picture).all(axis=1)
+    truth, imageBased, world = measure(model, arguments.meshes, poses(np.random.default_rng(1)), VIEWS)
+    seen = np.isfinite(imageBased).all(axis=1)
     print(
-        f"{len(truth)} pictures, a hand found in {seen.mean():.1%}; absolute error in degrees, median (90th percentile)"
+        f"{len(truth)} images, a hand found in {seen.mean():.1%}; absolute error in degrees, median (90th percentile)"
     )
-    print(f"{'':30}{'true range':>14}{'picture':>14}{'world':>14}")
+    print(f"{'':30}{'true range':>14}{'image':>14}{'world':>14}")
     for index, name in [*enumerate(ANGLES), (slice(None), "all")]:
         true = truth[seen][:, index]
-        errors = [np.abs(measured[seen][:, index] - true) for measured in (picture, world)]
+        errors = [np.abs(measured[seen][:, index] - true) for measured in (imageBased, world)]
         words = [f"{np.median(error):.1f} ({np.quantile(error, 0.9):.1f})" for error in errors]
         print(f"{name:30}{f'{true.min():.0f} to {true.max():.0f}':>14}{words[0]:>14}{words[1]:>14}")
     return 0

@@ -1,10 +1,10 @@
-"""PoseParameters LiveHand beside the other ways of getting a hand into Slicer, in one run, on the same clip.
+"""Measures LiveHand beside the other ways of getting a hand into Slicer, in one run, on the same clip.
 
-Every measurement is a process of its own; the rows take turns, several times over. Figures are compared within a turn
-only, as ratios, because a computer is not equally fast at all times.
+Every measurement is a process of its own; the rows are measured in turn, several times over. Figures are compared
+within a turn only, as ratios, because a computer is not equally fast at all times.
 
 The 3D view does not render meanwhile: what that costs depends on the graphics card, is the same for all rows, and
-holds the GUI thread for some milliseconds a picture where there is no card. One row has it on, for scale.
+holds the GUI thread for some milliseconds a frame where there is no card. One row has it on, for scale.
 """
 
 import argparse
@@ -63,10 +63,10 @@ BARS = {
 
 
 def frames(clip: str, pace: float | None):
-    """Pictures of a clip as a script reads them: RGB, number, time in ms, and when it was there to be read, s.
+    """Frames of a clip as a script reads them: RGB, number, time in ms, and when it was there to be read, s.
 
     :param clip: a file, or the index of a camera, of which :data:`CAMERA_FRAMES` are read.
-    :param pace: pictures a second; what comes too late is skipped. None reads all, as fast as they are taken.
+    :param pace: frames a second; what comes too late is skipped. None reads all, as fast as they are taken.
     """
     import cv2
 
@@ -112,8 +112,8 @@ def detections(clip: str, pace: float | None, hands: int = 1):
     poseEstimator = estimator.HandPoseEstimator(estimator.PoseParameters())
     with vision.HandLandmarker.create_from_options(options) as landmarker:
         for image, number, timestamp, available in frames(clip, pace):
-            picture = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
-            result = landmarker.detect_for_video(picture, timestamp)
+            mpImage = mediapipe.Image(mediapipe.ImageFormat.SRGB, image)
+            result = landmarker.detect_for_video(mpImage, timestamp)
             height, width = image.shape[:2]
             placed = poseEstimator.estimate(detector.handsOf(result, (width, height)), (width, height), timestamp)
             yield number, available, [hand.cameraMm for hand in placed.values()]
@@ -184,7 +184,7 @@ class Meter:
     def frame(self, number: int, available: float) -> None:
         """A frame has arrived where it was to go.
 
-        :param number: how many pictures the clip had before it.
+        :param number: how many frames the clip had before it.
         :param available: when it could be had, s.
         """
         now = time.perf_counter()
@@ -731,7 +731,7 @@ def main(argv: list[str]) -> int:
 
 
 def growth(clip: str, folder: Path) -> dict:
-    """LiveHand with larger pictures and with two hands."""
+    """LiveHand with larger images and with two hands."""
     cases = {f"{height}p": {"height": height} for height in (480, 720, 1080)}
     cases["two hands, both seen"] = {"height": 480, "twice": True}
     result = {}

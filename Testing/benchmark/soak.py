@@ -29,7 +29,7 @@ QUANTITIES = {
 allocator that asks the system for another arena once, and a thread that a library keeps."""
 
 WARM_UP = 0.2
-"""The share of the time that is not looked at: libraries fill their caches and pools."""
+"""The share of the time that does not count: libraries fill their caches and pools."""
 
 BLOCKS, NOISE_SES = 8, 4.0
 """Neighbouring samples are much alike, so the noise is taken from the means of blocks of them. A slope of 8 means that
@@ -41,7 +41,7 @@ class Trend(NamedTuple):
 
     :ivar perHour: its slope, by least squares.
     :ivar noise: the slope's standard error, from the residuals of the blocks' means.
-    :ivar growth: what the slope makes over the time that was looked at.
+    :ivar growth: what the slope makes over the time that counts.
     """
 
     perHour: float
@@ -154,7 +154,7 @@ def chart(samples: np.ndarray, trends: dict[str, Trend], path: str) -> None:
         axis.plot(minutes, values, color="#2c7fb8", linewidth=1)
         axis.axvspan(minutes[0], minutes[0] + WARM_UP * np.ptp(minutes), color="#eeeeee")
         verdict = "GROWS" if found.grows(least) else "flat"
-        axis.set_title(f"{told(found, unit)}: {verdict}", fontsize=8, loc="right")
+        axis.set_title(f"{described(found, unit)}: {verdict}", fontsize=8, loc="right")
         axis.set_ylabel(f"{name}, {unit}" if unit else name)
         axis.margins(y=0.5)
         axis.spines[["top", "right"]].set_visible(False)
@@ -163,7 +163,7 @@ def chart(samples: np.ndarray, trends: dict[str, Trend], path: str) -> None:
     figure.savefig(path, dpi=110)
 
 
-def told(found: Trend, unit: str) -> str:
+def described(found: Trend, unit: str) -> str:
     """A trend in words."""
     return f"{found.perHour:+.3g} {unit}".strip() + f" an hour (±{found.noise:.2g})"
 
@@ -192,10 +192,10 @@ def main(argv: list[str]) -> int:
     growing = [name for name, (_unit, least) in QUANTITIES.items() if trends[name].grows(least)]
     print(f"{60.0 * samples[-1, 0]:.1f} minutes, {soak.rounds} times the clip, {len(samples)} samples")
     for name, (unit, _least) in QUANTITIES.items():
-        print(f"{name}: {told(trends[name], unit)}{'  GROWS' if name in growing else ''}")
+        print(f"{name}: {described(trends[name], unit)}{'  GROWS' if name in growing else ''}")
     print(*failures, sep="\n", end="\n" if failures else "")
     chart(samples, trends, options.chart)
-    print(f"picture: {options.chart}", flush=True)
+    print(f"image: {options.chart}", flush=True)
     if options.json:
         content = {
             "samples": dict(zip(("hours", *QUANTITIES), samples.T.tolist(), strict=True)),

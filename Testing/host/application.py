@@ -48,7 +48,7 @@ class Application:
     """Slicer without Slicer, once per process.
 
     :param headless: no windows; by default where there is no display.
-    :param testing: what ``slicer.app.testingEnabled()`` tells: message boxes are only logged. By default as headless.
+    :param testing: what ``slicer.app.testingEnabled()`` returns: message boxes are only logged. By default as headless.
     :param settingsFolder: where the settings are kept; by default a temporary folder.
     """
 
@@ -124,7 +124,7 @@ class Application:
             slicer.app.startupCompleted.emit()
 
     def close(self):
-        """Leave as Slicer does: clean up the modules, then tell that the application quits; then delete everything."""
+        """Leave as Slicer does: clean up the modules, announce that the application quits, then delete everything."""
         if self._closed:
             return
         self._closed = True

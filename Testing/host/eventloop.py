@@ -47,7 +47,7 @@ def _checkGil(gil):
 
 
 def execute(gil="kept"):
-    """Run the application's event loop until it is told to exit, which it tells all; returns the exit code.
+    """Run the application's event loop until it has to exit, which it announces; returns the exit code.
 
     :param gil: "kept", as in Slicer, or "released", as in a PySide application.
     """

@@ -151,7 +151,7 @@ def _findChildren(self, kind=QtCore.QObject, name=""):
 
 
 def _replaceConnect(cls):
-    # PySide looks up these two, which are static methods as well, in a place of its own before the class.
+    # PySide finds these two, which are static methods as well, in a place of its own before the class.
     lookUp = cls.__getattribute__
     ours = {"connect": _connect, "disconnect": _disconnect}
 

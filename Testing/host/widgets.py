@@ -60,7 +60,7 @@ class UiLoader(_QtUiLoader):
 
 def _qtImage(pixels):
     height, width = pixels.shape[:2]
-    if PYTHONQT:  # which can't pass an array: as the simplest of picture files
+    if PYTHONQT:  # which can't pass an array: as the simplest of image files
         image = qt.QImage()
         image.loadFromData(qt.QByteArray(b"P6 %d %d 255\n" % (width, height) + pixels[:, :, :3].tobytes()), "PPM")
         return image

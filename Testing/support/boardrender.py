@@ -19,7 +19,7 @@ class BoardRenderer:
     :param board: the board.
     :param matrix: (3, 3) camera matrix, px.
     :param distortion: (5,) k1, k2, p1, p2, k3.
-    :param imageSize: width and height of the picture, px.
+    :param imageSize: width and height of the image, px.
     :param supersampling: how many rays a pixel has across.
     :param isLegacy: a ChArUco board with an even number of rows has the layout of OpenCV before 4.6.
     """
@@ -66,7 +66,7 @@ class BoardRenderer:
         background: np.ndarray | float = 70.0,
         seed: int = 0,
     ) -> np.ndarray:
-        """A picture.
+        """An image of the board.
 
         :param rotation: (3, 3) from the board's frame to the camera's.
         :param centreMm: where the board's middle is, mm.
@@ -79,7 +79,7 @@ class BoardRenderer:
         board, (width, height) = self.board, self.imageSize
         middle = board.squareMm * np.array([board.columns, board.rows, 0.0]) / 2.0
         origin = np.asarray(centreMm, float) - rotation @ middle
-        # board (x, y, 1) -> camera; turned round it takes each pixel's direction to a place on the board.
+        # board (x, y, 1) -> camera; its inverse takes each pixel's direction to a place on the board.
         plane = np.column_stack([rotation[:, 0], rotation[:, 1], origin])
         x, y, scale = np.linalg.inv(plane) @ self._rays
         toTexture = TEXTURE_PX_PER_SQUARE / board.squareMm
@@ -94,12 +94,12 @@ class BoardRenderer:
         sampled = cv2.remap(texture, *arrays, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=-1e4)
         covered = cv2.resize((sampled > -1.0).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         seen = cv2.resize(np.maximum(sampled, 0.0), (width, height), interpolation=cv2.INTER_AREA)
-        picture = seen + (1.0 - covered) * background
+        image = seen + (1.0 - covered) * background
         if blurPx:
-            picture = cv2.GaussianBlur(picture, (0, 0), blurPx)
-        picture *= np.linspace(1.0, 1.0 - light, width, dtype=np.float32)
-        picture += np.random.default_rng(seed).normal(0.0, noise, picture.shape) if noise else 0.0
-        return np.repeat(np.clip(picture, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+            image = cv2.GaussianBlur(image, (0, 0), blurPx)
+        image *= np.linspace(1.0, 1.0 - light, width, dtype=np.float32)
+        image += np.random.default_rng(seed).normal(0.0, noise, image.shape) if noise else 0.0
+        return np.repeat(np.clip(image, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def distort(normalized: np.ndarray, distortion) -> np.ndarray:
@@ -120,7 +120,7 @@ def distort(normalized: np.ndarray, distortion) -> np.ndarray:
 
 
 def turned(aboutXDeg: float, aboutYDeg: float, aboutZDeg: float = 0.0) -> np.ndarray:
-    """A board's rotation, (3, 3): first in its plane, then about the picture's y axis, then about its x axis."""
+    """A board's rotation, (3, 3): first in its plane, then about the image's y axis, then about its x axis."""
     x, y, z = (
         cv2.Rodrigues(np.radians(angle) * axis)[0]
         for angle, axis in zip((aboutXDeg, aboutYDeg, aboutZDeg), np.eye(3), strict=True)
@@ -129,7 +129,7 @@ def turned(aboutXDeg: float, aboutYDeg: float, aboutZDeg: float = 0.0) -> np.nda
 
 
 def handHeldPoses(board: Board, matrix, imageSize, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rotations and centres (mm) of a board as somebody holds it who was told to fill the picture and to tilt it."""
+    """Rotations and centres (mm) of a board as somebody holds it who has to fill the image and to tilt it."""
     random = np.random.default_rng(seed)
     width, height = imageSize
     poses = []

@@ -30,8 +30,8 @@ def status(widget) -> str:
     return widget.ui.statusLabel.text
 
 
-def assertTold(widget, words: str) -> None:
-    """The panel tells the failure in one sentence that has these words, and Live is off."""
+def assertReported(widget, words: str) -> None:
+    """The panel reports the failure in one sentence that has these words, and Live is off."""
     text = status(widget)
     assert words in text
     assert text.startswith("⚠ ") and text.endswith(".") and "\n" not in text and "Traceback" not in text, text

@@ -47,7 +47,7 @@ def fingerJoints(finger):
         *_MCP, PIP, DIP      *-finger-phalanx-proximal, -intermediate, -distal
         *_TIP                thumb-tip, *-finger-tip
 
-    The bases of the fingers' metacarpals have no MediaPipe landmark. In these pictures, of palms and of backs
+    The bases of the fingers' metacarpals have no MediaPipe landmark. In these images, of palms and of backs
     of hands alike, MediaPipe lays some landmarks further towards the fingertips than the rig: the wrist by
     about 15 mm, the fingers' MCPs by 8, the tips by 4 (the rig's lie in the pads); the others agree within 5.
     That is a difference in convention and left as it is: the truth here is the rig's joints.
@@ -108,7 +108,7 @@ def _readGlb(path):
 class PosedHand:
     """A hand in the camera frame, in mm: `landmarks` (21, 3) in MediaPipe's order, and the surface.
 
-    `handToCamera` (4, 4) and `wristInHand` (3) tell where the arm goes.
+    `handToCamera` (4, 4) and `wristInHand` (3) say where the arm goes.
     """
 
     landmarks: np.ndarray
@@ -231,7 +231,7 @@ class HandCamera:
 
 
 class HandRenderer:
-    """Renders posed hands as a given camera sees them. Keeps its window: make one for many pictures."""
+    """Renders posed hands as a given camera sees them. Keeps its window: make one for many images."""
 
     OVERSAMPLING = 3  # anti-aliasing that does not depend on the graphics driver
 
@@ -274,7 +274,7 @@ class HandRenderer:
         self.window.AddRenderer(self.scene)
 
     def render(self, *hands):
-        """Return the BGR picture of the hands (PosedHand)."""
+        """Return the BGR image of the hands (PosedHand)."""
         self.scene.RemoveAllViewProps()
         for hand in hands:
             self.scene.AddActor(self._skinActor(hand))
@@ -341,7 +341,7 @@ def _vtkMatrix(matrix):
 
 
 def drawLandmarks(image, pixels, colour=(0, 200, 0)):
-    """Draw (21, 2) landmarks in px and their connections into a BGR picture."""
+    """Draw (21, 2) landmarks in px and their connections into a BGR image."""
     corners = np.round(pixels).astype(int).tolist()
     for start, end in CONNECTIONS:
         cv2.line(image, corners[start], corners[end], colour, 1, cv2.LINE_AA)
@@ -352,7 +352,7 @@ def drawLandmarks(image, pixels, colour=(0, 200, 0)):
 def main():
     parser = argparse.ArgumentParser(description="Render a hand mesh (.glb) with its landmarks.")
     parser.add_argument("mesh")
-    parser.add_argument("picture")
+    parser.add_argument("image", help="the file to write")
     parser.add_argument("--position", type=float, nargs=3, default=(0, 0, 450), help="mm in the camera frame")
     parser.add_argument("--angles", type=float, nargs=3, default=(0, 0, 0), help="pitch, yaw, roll, degrees")
     arguments = parser.parse_args()
@@ -360,7 +360,7 @@ def main():
     posed = RiggedHand.load(arguments.mesh).pose({}, placement(arguments.position, *arguments.angles))
     image = HandRenderer(camera).render(posed)
     drawLandmarks(image, camera.project(posed.landmarks))
-    cv2.imwrite(arguments.picture, image)
+    cv2.imwrite(arguments.image, image)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def entries(widget) -> list[str]:
 
 
 def refreshed(app, widget, *names: str) -> bool:
-    """Whether a look for cameras finds these, in this order."""
+    """Whether a search for cameras finds these, in this order."""
     widget.ui.refreshButton.click()
     return app.spin(lambda: entries(widget)[: len(names)] == list(names), timeout=10)
 

@@ -1,6 +1,6 @@
 """Makes video and image files of the kinds that people have: OpenCV writes them, and their headers are changed here.
 
-All frames are 128 x 96 px with a grey that tells the frame's number, and a white square in the upper left corner.
+All frames are 128 x 96 px with a grey that encodes the frame's number, and a white square in the upper left corner.
 """
 
 import itertools

@@ -66,7 +66,7 @@ def model() -> bytes:
 
 @pytest.fixture
 def writeClip(tmp_path):
-    """Writes a clip of plain pictures whose grey tells their number, at a rate in pictures a second."""
+    """Writes a clip of plain images whose grey encodes their number, at a rate in frames a second."""
     import cv2
 
     def write(frames: int, rate: float, name: str = "clip.avi") -> str:

@@ -52,12 +52,12 @@ def test_corners_are_found_to_a_fraction_of_a_pixel(renderer, turn):
     assert len(indices) == (board.columns - 1) * (board.rows - 1)
     expected = trueCornersPx(board, *pose)
     if board.kind == CHESSBOARD and np.abs(cornersPx - expected).max() > 10:
-        expected = expected[::-1]  # half a turn cannot be told
+        expected = expected[::-1]  # half a turn cannot be distinguished
     assert np.sqrt(np.mean((cornersPx - expected) ** 2)) < 0.12
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.kind)
-def test_large_pictures_are_searched_small_and_measured_large(board):
+def test_large_images_are_searched_small_and_measured_large(board):
     matrix = np.diag([3.0, 3.0, 1.0]) @ MATRIX
     renderer = BoardRenderer(board, matrix, DISTORTION, (1920, 1440), supersampling=1)
     pose = turned(20, 25, 5), [-30.0, 20.0, 600.0]
@@ -69,17 +69,17 @@ def test_large_pictures_are_searched_small_and_measured_large(board):
 
 def test_part_of_a_charuco_board_is_enough():
     board = BOARDS[0]
-    picture = grey(BoardRenderer(board, MATRIX, DISTORTION, SIZE).render(turned(0, 0), [190.0, 0.0, 400.0]))
-    indices, cornersPx = BoardFinder(board).find(picture)
+    image = grey(BoardRenderer(board, MATRIX, DISTORTION, SIZE).render(turned(0, 0), [190.0, 0.0, 400.0]))
+    indices, cornersPx = BoardFinder(board).find(image)
     assert 10 < len(indices) < 35
     assert np.abs(cornersPx - trueCornersPx(board, turned(0, 0), [190.0, 0.0, 400.0])[indices]).max() < 0.5
 
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.kind)
-def test_no_board_in_the_picture(board):
+def test_no_board_in_the_image(board):
     noise = np.random.default_rng(1).integers(0, 255, (480, 640), np.uint8)
-    for picture in (np.zeros((480, 640), np.uint8), noise, cv2.GaussianBlur(noise, (0, 0), 8)):
-        indices, cornersPx = BoardFinder(board).find(picture)
+    for image in (np.zeros((480, 640), np.uint8), noise, cv2.GaussianBlur(noise, (0, 0), 8)):
+        indices, cornersPx = BoardFinder(board).find(image)
         assert indices.shape == (0,) and cornersPx.shape == (0, 2)
 
 
@@ -129,7 +129,7 @@ def test_odd_rows_have_one_layout(shape, isLegacy):
 @pytest.mark.parametrize("isLegacy", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_part_of_a_board_is_taken_for_another_part(shape, isLegacy):
-    """In the wrong layout, a part of a board with an odd number of columns looks as if it were one column on."""
+    """In the wrong layout, a part of a board with an odd number of columns is as if it were one column on."""
     board, image, truePx = boards(*shape, isLegacy, turned(10, 10), [0.0, 0.0, 330.0])
     left, right = (int(truePx[column, 0]) for column in (0, board.columns - 2))
     undecided = 0
@@ -225,7 +225,7 @@ def test_board_that_is_larger_than_the_paper_or_cannot_be_saved(tmp_path):
 
 
 def hold(collector: ViewCollector, image: np.ndarray, timestampMs: int):
-    """Hold a board still for two pictures."""
+    """Hold a board still for two frames."""
     collector.add(image, timestampMs)
     return collector.add(image, timestampMs + 33)
 
@@ -249,7 +249,7 @@ def test_camera_of_rendered_boards(renderer):
     assert result.intrinsics.imageSize == SIZE and result.intrinsics.isCalibrated
     assert 0.01 < result.intrinsics.rmsPx < 0.2 and result.outliersPx == ()
     assert result.views == len(collector.views)
-    # All over the picture, not only in the figures:
+    # All over the image, not only in the figures:
     pose = turned(0, 0), np.array([0.0, 0.0, 420.0])
     middle = renderer.board.cornersMm().mean(axis=0)
     seen = result.intrinsics.project(renderer.board.cornersMm() - middle + pose[1]) - 0.5
@@ -276,7 +276,7 @@ def test_a_part_that_does_not_tell_the_layout_is_too_little():
     assert hold(ViewCollector(board), np.repeat(image[:, :, None], 3, axis=2), 0).rejection == "fewCorners"
 
 
-def test_why_a_picture_is_not_taken(renderer):
+def test_why_a_view_is_not_taken(renderer):
     collector = ViewCollector(renderer.board)
     still = renderer.render(turned(0, 0), [0.0, 0.0, 340.0])
     moved = renderer.render(turned(0, 0), [8.0, 0.0, 340.0])
@@ -305,8 +305,8 @@ def test_few_corners_or_a_single_row_are_not_taken(board, hidden, corners):
 
 
 @pytest.mark.parametrize("turn, side", [((30, 0), "top"), ((-30, 0), "bottom"), ((0, -30), "right"), ((0, 30), "left")])
-def test_tilts_are_called_as_the_mirrored_picture_shows_them(renderer, turn, side):
-    """Told by the picture alone: the side that is nearer is longer."""
+def test_tilts_are_called_as_the_mirrored_image_shows_them(renderer, turn, side):
+    """Known from the image alone: the side that is nearer is longer."""
     collector = ViewCollector(renderer.board)
     for number in range(2):
         image = renderer.render(turned(*turn), [140.0 * number - 70.0, 0.0, 560.0])
@@ -317,7 +317,7 @@ def test_tilts_are_called_as_the_mirrored_picture_shows_them(renderer, turn, sid
     lengths = {
         "top": np.linalg.norm(corners[0, 0] - corners[0, -1]),
         "bottom": np.linalg.norm(corners[-1, 0] - corners[-1, -1]),
-        "right": np.linalg.norm(corners[0, 0] - corners[-1, 0]),  # left in the picture as it was taken
+        "right": np.linalg.norm(corners[0, 0] - corners[-1, 0]),  # left in the image as it was taken
         "left": np.linalg.norm(corners[0, -1] - corners[-1, -1]),
     }
     opposite = {"top": "bottom", "bottom": "top", "left": "right", "right": "left"}
@@ -329,7 +329,7 @@ def test_preview_is_small_mirrored_and_dark_where_corners_are_wanted(renderer):
     image = renderer.render(turned(0, 0), [-120.0, 0.0, 700.0], light=0.0, background=150.0)
     preview = hold(collector, image, 0).preview
     assert preview.shape == (240, 320, 3) and preview.dtype == np.uint8 and preview.flags["C_CONTIGUOUS"]
-    assert preview[120, 250].mean() > 1.5 * preview[20, 20].mean(), "the board is left in the picture, so right here"
+    assert preview[120, 250].mean() > 1.5 * preview[20, 20].mean(), "the board is left in the image, so right here"
     assert (preview == [80, 255, 80]).all(axis=2).sum() > 35, "the corners of a view that is taken are green"
     assert (hold(collector, image, 200).preview == [80, 255, 80]).all(axis=2).sum() == 0
 

@@ -29,8 +29,8 @@ def writeBoardClip(tmp_path_factory):
         writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30.0, SIZE)
         for number, pose in enumerate(handHeldPoses(board, MATRIX, SIZE)[:places]):
             image = cv2.cvtColor(renderer.render(*pose, seed=number), cv2.COLOR_RGB2BGR)
-            for picture in (cv2.blur(image, (25, 1)), image, image, image):
-                writer.write(picture)
+            for frame in (cv2.blur(image, (25, 1)), image, image, image):
+                writer.write(frame)
         writer.release()
         return path
 
@@ -45,7 +45,7 @@ def boardClip(request, writeBoardClip) -> tuple[Board, str]:
 
 @pytest.fixture
 def panel(app, widget):
-    """The panel, with every picture of a clip looked at; the settings folder has no calibrations, before and after."""
+    """The panel, which processes every frame of a clip; the settings folder has no calibrations, before and after."""
     folder = widget.logic.cameraCalibrations.folder
 
     def clear():
@@ -94,11 +94,11 @@ def test_clip_of_a_board_calibrates_the_camera(app, panel, boardClip):
     setBoard(panel, board)
     assert "Not calibrated: a field of view of 60°" in inUse(panel)
     assert not ui.calibrationExportButton.enabled and not ui.calibrationForgetButton.enabled
-    seen, results, pictures = [], [], []
+    seen, results, shown = [], [], []
 
     def note(progress):
         seen.append(progress)
-        pictures.append((ui.calibrationPreviewLabel.pixmap.width(), ui.calibrationProgressBar.value))
+        shown.append((ui.calibrationPreviewLabel.pixmap.width(), ui.calibrationProgressBar.value))
 
     logic.worker.calibrating.connect(note)
     logic.worker.calibrated.connect(results.append)
@@ -113,7 +113,7 @@ def test_clip_of_a_board_calibrates_the_camera(app, panel, boardClip):
 
     assert [progress.done for progress in seen] == sorted(progress.done for progress in seen)
     assert {"", "moved"} <= {progress.rejection for progress in seen}
-    assert pictures[-1] == (320, 100)
+    assert shown[-1] == (320, 100)
     (result,) = results
     matrix = result.intrinsics.matrix
     assert matrix[[0, 1], [0, 1]] == pytest.approx(MATRIX[[0, 1], [0, 1]], rel=0.01)
@@ -239,7 +239,7 @@ def test_calibration_is_imported_exported_and_forgotten(app, panel, answer, tmp_
     assert "Not calibrated" in inUse(panel) and not ui.calibrationForgetButton.enabled
 
 
-def test_mirrored_pictures_are_another_cameras(panel):
+def test_mirrored_images_are_another_cameras(panel):
     from LiveHandLib.camera.devices import Camera
 
     panel.logic.setSource(Camera(3, "Bench: Camera/2"))

@@ -1,4 +1,4 @@
-"""Reading pictures: real files, real OpenCV. A camera is stood in for only where a fault needs a driver's help."""
+"""Reading frames: real files, real OpenCV. A camera is stood in for only where a fault needs a driver's help."""
 
 import shutil
 import threading
@@ -16,14 +16,14 @@ pytestmark = pytest.mark.usefixtures("model")  # which imports OpenCV, as the wo
 
 
 def read(source, everyFrame=True, pause=0.0) -> tuple[list[framereader.Frame], framereader.FrameReader]:
-    """All pictures of a source, taken with a pause between them, s."""
+    """All frames of a source, taken with a pause between them, s."""
     reader = framereader.FrameReader(source, everyFrame)
     reader.start()
     frames = []
     try:
         while True:
             frame = reader.next(5)
-            assert frame is not None, "no picture within 5 s"
+            assert frame is not None, "no frame within 5 s"
             frames.append(frame)
             time.sleep(pause)
     except EOFError:
@@ -39,11 +39,11 @@ def test_every_frame_of_a_clip(writeClip):
     assert [frame.timestampMs for frame in frames] == [40 * number for number in range(50)]
     assert reader.framesDropped == 0
     grey = [frame.image.mean() for frame in frames]
-    assert np.allclose(grey, 2 * np.arange(50), atol=3), "the pictures are the ones their numbers say"
+    assert np.allclose(grey, 2 * np.arange(50), atol=3), "the images are the ones their numbers say"
 
 
 @pytest.mark.parametrize("name", ["one_hand_1.jpg", "clip"])
-def test_mirrored_pictures_are_turned_round(shared, name):
+def test_mirrored_images_are_mirrored_back(shared, name):
     source = str(shared / "photos" / name) if name.endswith("jpg") else str(SAMPLE_CLIP)
     images = []
     for mirrored in (False, True):
@@ -61,7 +61,7 @@ def test_clip_at_its_own_pace_drops_what_nobody_takes(writeClip):
     assert numbers == sorted(set(numbers))
     assert len(numbers) < 40
     assert len(numbers) + reader.framesDropped == 40
-    # What is taken is the newest: its picture is the one of its number, and its number that of its time.
+    # What is taken is the newest: its image is the one of its number, and its number that of its time.
     assert np.allclose([frame.image.mean() for frame in frames], 2 * np.array(numbers), atol=3)
     due = [frame.captureTime - frames[0].captureTime for frame in frames]
     assert np.allclose(np.diff(due[1:]), np.diff(numbers[1:]) / 100.0, atol=1e-6)
@@ -71,7 +71,7 @@ def test_reader_holds_one_frame_only(writeClip):
     reader = framereader.FrameReader(writeClip(60, 100.0), everyFrame=False)
     reader.start()
     time.sleep(0.2)
-    assert reader.next(1).number == 0, "a clip begins to play when its first picture is taken"
+    assert reader.next(1).number == 0, "a clip begins to play when its first frame is taken"
     while reader.is_alive():
         time.sleep(0.01)
     assert reader.next(1).number == 59
@@ -94,9 +94,9 @@ def test_names_with_spaces_and_other_letters(writeClip, tmp_path):
     assert len(read(str(path))[0]) == 5
     import cv2
 
-    picture = folder / "手.png"
-    picture.write_bytes(cv2.imencode(".png", np.zeros((40, 30, 3), np.uint8))[1].tobytes())
-    assert read(str(picture))[0][0].image.shape == (40, 30, 3)
+    path = folder / "手.png"
+    path.write_bytes(cv2.imencode(".png", np.zeros((40, 30, 3), np.uint8))[1].tobytes())
+    assert read(str(path))[0][0].image.shape == (40, 30, 3)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_camera_that_does_not_exist():
 
 
 class FakeCapture:
-    """A ``cv2.VideoCapture`` with a driver that can be told to fail; no real one can."""
+    """A ``cv2.VideoCapture`` with a driver that fails when a test wants it; no real one does."""
 
     def __init__(self, *_arguments) -> None:
         self.hang = threading.Event()
@@ -194,7 +194,7 @@ def test_camera_that_is_unplugged(fakeCapture):
         np.full((16, 17, 3), 100, np.uint8),
     ],
 )
-def test_any_picture_becomes_rgb(image):
+def test_any_image_becomes_rgb(image):
     result = framereader.toRgb(image)
     assert result.shape == (*image.shape[:2], 3) and result.dtype == np.uint8
     assert (result == 100).all()
@@ -214,7 +214,7 @@ def test_blue_stays_blue():
         np.zeros((48, 15, 3), np.uint8),
     ],
 )
-def test_other_pictures_are_refused(image):
+def test_other_images_are_refused(image):
     with pytest.raises(LiveHandError) as error:
         framereader.toRgb(image)
     assert error.value.reason == "pictureUnusable"

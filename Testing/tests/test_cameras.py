@@ -14,7 +14,7 @@ import pytest
 from LiveHandLib.camera import devicequery, devices, framereader
 from LiveHandLib.tracking import camerafinder
 from support.fakecamera import Device, Mode
-from support.faults import assertTold, slicer, status
+from support.faults import assertReported, slicer, status
 from support.helpers import choose, entries, goLive, refreshed, settled
 from support.paths import SAMPLE_CLIP
 
@@ -39,7 +39,7 @@ def tickUntilOff(app, widget, words: str) -> None:
     """Tick Live, which goes off again for a reason that the panel says in these words."""
     widget.ui.liveCheckBox.setChecked(True)
     settled(app, widget.logic)
-    assertTold(widget, words)
+    assertReported(widget, words)
 
 
 def more(app, tracked, frames: int = 3) -> bool:
@@ -70,10 +70,10 @@ def test_replugged_under_another_number(app, widget, fakeCameras, tracked):
     tick(app, widget)
     rig.unplug(1)
     settled(app, widget.logic)
-    assertTold(widget, "stopped sending")
+    assertReported(widget, "stopped sending")
     widget.ui.liveCheckBox.setChecked(True)
     settled(app, widget.logic)
-    assertTold(widget, "The camera Second is not connected")
+    assertReported(widget, "The camera Second is not connected")
     rig.unplug(0)
     rig.plug(1, number=0)  # where the first one was
     rig.plug(0, number=8)
@@ -139,7 +139,7 @@ def test_list_follows(app, widget, fakeCameras):
     finder.close()
 
 
-@pytest.mark.fault("Cameras: the list is looked up when the pointer comes to it")
+@pytest.mark.fault("Cameras: the list is updated when the pointer comes to it")
 def test_list_when_the_pointer_comes(app, widget, fakeCameras, monkeypatch):
     import qt
 

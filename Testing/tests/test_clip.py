@@ -444,9 +444,9 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("what", [pytest.param(what, marks=pytest.mark.fault(f"Field: {what}")) for what in UNREADABLE])
 def test_files_that_cannot_be_read_are_told(app, widget, unharmed, tmp_path, what):
-    from support.faults import assertTold
+    from support.faults import assertReported
 
     name, make, words = UNREADABLE[what]
     make(tmp_path / name)
     assert play(app, widget, tmp_path / name) == []
-    assertTold(widget, words)
+    assertReported(widget, words)

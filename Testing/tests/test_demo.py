@@ -60,17 +60,17 @@ def test_every_frame_of_the_real_clip(tmp_path, shared):
         assert rows["image_px"].shape == (n, 21, 2)
         assert rows["world_mm"].shape == rows["scene_ras"].shape == (n, 21, 3)
         assert (np.diff(rows["frame"]) > 0).all() and set(rows["handedness"]) == {"Right"}
-        # What stands in the scene is seen where the landmarks are in the picture, apart from the smoothing's delay.
+        # What stands in the scene is seen where the landmarks are in the image, apart from the smoothing's delay.
         toCamera = np.linalg.inv(CAMERA_TO_RAS["owner"])
         cameraMm = rows["scene_ras"].reshape(-1, 3) @ toCamera[:3, :3].T + toCamera[:3, 3]
         seenPx = Intrinsics.guessed((720, 720)).project(cameraMm).reshape(n, 21, 2)
         assert np.median(np.linalg.norm(seenPx - rows["image_px"], axis=2)) < 10
 
-    picture = colours(tmp_path / "hand.png")
-    skin = (np.abs(picture[..., 0].astype(int) - 14) < 8) & (picture[..., 1] > 60) & (picture[..., 2] > 80)
-    assert 0.01 < skin.mean() < 0.5, "the hand's colour covers a part of the picture"
+    image = colours(tmp_path / "hand.png")
+    skin = (np.abs(image[..., 0].astype(int) - 14) < 8) & (image[..., 1] > 60) & (image[..., 2] > 80)
+    assert 0.01 < skin.mean() < 0.5, "the hand's colour covers a part of the image"
     rows, columns = np.nonzero(skin)
-    assert np.ptp(rows) > 0.4 * picture.shape[0] or np.ptp(columns) > 0.4 * picture.shape[1], "and is not small"
+    assert np.ptp(rows) > 0.4 * image.shape[0] or np.ptp(columns) > 0.4 * image.shape[1], "and is not small"
 
 
 FIELD = {
@@ -117,7 +117,7 @@ def test_photograph_with_two_hands(tmp_path, shared):
     assert (figures["frames_read"], figures["hands_left"], figures["hands_right"]) == (1, 1, 1)
 
 
-def test_without_options_it_plays_the_sample_clip_and_leaves_a_picture(tmp_path):
+def test_without_options_it_plays_the_sample_clip_and_leaves_a_image(tmp_path):
     process, figures = demo(tmp_path)
     assert process.returncode == 0, process.stderr
     assert figures["frames_read"] == 180

@@ -351,13 +351,13 @@ def test_macos_is_asked_once_and_its_answer_awaited(monkeypatch, statuses, isDes
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setitem(sys.modules, "AVFoundation", system)
     monkeypatch.setattr(devicequery, "_hasUsageDescription", lambda: isDescribed)
-    told = []
+    askedFor = []
     try:
-        devicequery.awaitPermission(lambda: False, lambda: told.append(True), lambda _seconds: None)
+        devicequery.awaitPermission(lambda: False, lambda: askedFor.append(True), lambda _seconds: None)
         assert reason is None
     except LiveHandError as error:
         assert error.reason == reason
-    assert len(told) == system.requests == asked
+    assert len(askedFor) == system.requests == asked
 
 
 def test_macos_question_without_an_answer_is_given_up(monkeypatch):

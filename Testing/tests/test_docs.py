@@ -142,11 +142,11 @@ def test_example_of_going_live(app, widget, source, capsys):
     before, separator, after = code.partition("logic.getParameterNode()")
     names = {}
     exec(before, names)
-    told = []
+    reported = []
     logic = names["logic"]
-    logic.worker.tracked.connect(lambda frame: told.append(frame.hands))
-    logic.worker.failed.connect(told.append)
-    assert app.spin(lambda: any(told), timeout=30)
+    logic.worker.tracked.connect(lambda frame: reported.append(frame.hands))
+    logic.worker.failed.connect(reported.append)
+    assert app.spin(lambda: any(reported), timeout=30)
     exec(separator + after, names)
     printed = capsys.readouterr().out
     assert ("{'Right': array(" in printed and "Intrinsics(" in printed) == (source != "0")

@@ -103,7 +103,7 @@ def test_are_listed_as_real_ones_without_their_metadata(fakeCameras):
     assert sorted(os.listdir("/sys/class/video4linux")) == nodes
     assert {"null", "shm"} <= set(os.listdir("/dev")), "everything else is there"
     places = {os.path.realpath(f"/sys/class/video4linux/{name}/device") for name in nodes}
-    assert len(places) == 3, "cameras of one name are told apart by their ports"
+    assert len(places) == 3, "cameras of one name are distinguished by their ports"
     assert [canBeOpened(number) for number in (0, 1, 2, 3, 4, 7, 8)] == [True, False, True, False, False, True, False]
     links = sorted(map(str, Path("/dev/v4l/by-path").iterdir()))
     assert [os.path.realpath(link) for link in links] == [f"/dev/video{number}" for number in (0, 1, 7, 8, 2, 3)]

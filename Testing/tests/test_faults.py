@@ -20,7 +20,7 @@ import pytest
 from LiveHandLib.camera import devicequery, devices, framereader
 from LiveHandLib.detection import detector
 from LiveHandLib.threads import gil
-from support.faults import assertTold, panel, qt, slicer, status
+from support.faults import assertReported, panel, qt, slicer, status
 from support.helpers import goLive, liveHandThreads, nodesOfLiveHand, settled
 from support.paths import MODEL, ROOT, SAMPLE_CLIP
 
@@ -34,15 +34,15 @@ def tick(app, widget, source=None) -> None:
     widget.ui.liveCheckBox.setChecked(True)
 
 
-def tickInVain(app, widget, source, words: str) -> None:
-    """The same, and Live goes off again for a reason that the panel tells."""
+def assertLiveFails(app, widget, source, words: str) -> None:
+    """The same, and Live goes off again for a reason that the panel reports."""
     tick(app, widget, source)
     settled(app, widget.logic)
-    assertTold(widget, words)
+    assertReported(widget, words)
 
 
 def more(app, tracked, frames: int = 3) -> bool:
-    """Whether so many more pictures are looked at."""
+    """Whether so many more frames are processed."""
     before = len(tracked)
     return app.spin(lambda: len(tracked) >= before + frames, timeout=10)
 
@@ -51,15 +51,15 @@ def more(app, tracked, frames: int = 3) -> bool:
 
 
 class Driver:
-    """A camera with a driver that can be told to fail, which no real one can: stands in for ``cv2.VideoCapture``.
+    """A camera with a driver that fails when a test wants it, as no real one does: stands in for ``cv2.VideoCapture``.
 
-    :ivar pictures: function from a picture's number to what ``read`` returns; the sample clip's hand if not replaced.
+    :ivar frames: function from a frame's number to what ``read`` returns; the sample clip's hand if not replaced.
     :ivar hang: ``read`` does not return while it is cleared.
     """
 
-    def __init__(self, picture: np.ndarray, videoCapture: type) -> None:
+    def __init__(self, image: np.ndarray, videoCapture: type) -> None:
         self._VideoCapture = videoCapture
-        self.pictures = lambda number: (True, picture)
+        self.frames = lambda number: (True, image)
         self.hang = threading.Event()
         self.hang.set()
         self.isPlugged = True
@@ -95,25 +95,25 @@ class Driver:
             if not self.driver.isPlugged:
                 return False, None
             self.number += 1
-            return self.driver.pictures(self.number)
+            return self.driver.frames(self.number)
 
         def release(self):
             self.isReleased = True
 
 
 @pytest.fixture
-def handPicture() -> np.ndarray:
+def handImage() -> np.ndarray:
     import cv2
 
     return cv2.VideoCapture(str(SAMPLE_CLIP)).read()[1]
 
 
 @pytest.fixture
-def driver(monkeypatch, unharmed, app, handPicture):
-    """A camera's driver to be told to fail; every camera is released in the end."""
+def driver(monkeypatch, unharmed, app, handImage):
+    """A camera's driver that fails when a test wants it; every camera is released in the end."""
     import cv2
 
-    driver = Driver(handPicture, cv2.VideoCapture)
+    driver = Driver(handImage, cv2.VideoCapture)
     with monkeypatch.context() as patch:
         patch.setattr(cv2, "VideoCapture", driver.open)
         yield driver
@@ -128,32 +128,32 @@ def test_camera_unplugged(app, widget, driver):
     goLive(app, widget, 0)
     driver.isPlugged = False
     settled(app, widget.logic)
-    assertTold(widget, "stopped sending frames")
+    assertReported(widget, "stopped sending frames")
 
 
 @pytest.mark.fault("Camera: gone at start")
 def test_camera_gone_at_start(app, widget):
-    tickInVain(app, widget, 97, "cannot be opened")
+    assertLiveFails(app, widget, 97, "cannot be opened")
 
 
 @pytest.mark.fault("Camera: held by another program")
 def test_camera_held_by_another_program(app, widget, driver, monkeypatch):
     monkeypatch.setattr(framereader, "WAKING_TIME_S", 1.0)
-    driver.pictures = lambda number: (False, None)
-    tickInVain(app, widget, 0, "has sent no frame")
+    driver.frames = lambda number: (False, None)
+    assertLiveFails(app, widget, 0, "has sent no frame")
 
 
-@pytest.mark.fault("Camera: opens but never delivers a picture")
+@pytest.mark.fault("Camera: opens but never delivers a frame")
 def test_camera_that_never_delivers(app, widget, driver, monkeypatch):
     monkeypatch.setattr(framereader, "WAKING_TIME_S", 0.3)
     monkeypatch.setattr(framereader, "RELEASE_TIME_S", 0.1)
     driver.hang.clear()
-    tickInVain(app, widget, 0, "has sent no frame")
+    assertLiveFails(app, widget, 0, "has sent no frame")
 
 
-@pytest.mark.fault("Camera: a picture every 5 s")
-def test_camera_that_is_slow(app, widget, driver, tracked, handPicture):
-    driver.pictures = lambda number: (time.sleep(5.0), (True, handPicture))[1]
+@pytest.mark.fault("Camera: a frame every 5 s")
+def test_camera_that_is_slow(app, widget, driver, tracked, handImage):
+    driver.frames = lambda number: (time.sleep(5.0), (True, handImage))[1]
     goLive(app, widget, 0)
     assert app.spin(lambda: len(tracked) >= 3, timeout=30)
     assert widget.logic.worker.state == "live" and widget.ui.liveCheckBox.checked
@@ -179,7 +179,7 @@ def test_camera_that_comes_back_too_late(app, widget, driver, monkeypatch):
     goLive(app, widget, 0)
     driver.hang.clear()
     settled(app, widget.logic)
-    assertTold(widget, "has sent no frame")
+    assertReported(widget, "has sent no frame")
     assert not driver.areAllReleased
     driver.hang.set()
     app.spin(timeout=1.0)  # in which no Python runs but LiveHand's own
@@ -200,12 +200,12 @@ def test_read_that_never_returns_does_not_keep_live_on(app, widget, driver, monk
 
 
 @pytest.mark.fault("Camera: changes resolution in mid-stream")
-def test_camera_that_changes_resolution(app, widget, driver, tracked, handPicture):
+def test_camera_that_changes_resolution(app, widget, driver, tracked, handImage):
     import cv2
 
     sizes = [(640, 480), (320, 240), (1280, 720), (360, 640), (641, 479)]
-    pictures = [cv2.resize(handPicture, size) for size in sizes]
-    driver.pictures = lambda number: (True, pictures[number // 3 % len(pictures)])
+    images = [cv2.resize(handImage, size) for size in sizes]
+    driver.frames = lambda number: (True, images[number // 3 % len(images)])
     widget.logic.getParameterNode().showInSliceView = True
     goLive(app, widget, 0)
     assert app.spin(lambda: {frame.imageSize for frame in tracked} == set(sizes), timeout=30)
@@ -213,7 +213,7 @@ def test_camera_that_changes_resolution(app, widget, driver, tracked, handPictur
 
 
 def unusual(kind: str) -> np.ndarray:
-    """A picture as cameras seldom send it."""
+    """An image as cameras seldom send it."""
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     return {
         "black": np.zeros((480, 640, 3), np.uint8),
@@ -237,24 +237,24 @@ KINDS = (
 @pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.fault(f"Camera: sends {kind}")) for kind in KINDS]
 )
-def test_pictures_of_any_kind(app, widget, driver, tracked, kind):
-    picture = unusual(kind)
-    driver.pictures = lambda number: (True, picture)
+def test_images_of_any_kind(app, widget, driver, tracked, kind):
+    image = unusual(kind)
+    driver.frames = lambda number: (True, image)
     widget.ui.previewCollapsibleButton.collapsed = False
     widget.logic.getParameterNode().showInSliceView = kind != "8K"
     tick(app, widget, 0)
     assert more(app, tracked), status(widget)
-    assert tracked[-1].imageSize == picture.shape[1::-1]
+    assert tracked[-1].imageSize == image.shape[1::-1]
     assert not status(widget).startswith("⚠")
 
 
-@pytest.mark.fault("Camera: sends what is no picture")
+@pytest.mark.fault("Camera: sends what is no image")
 @pytest.mark.parametrize(
     "shape, kind", [((48, 64, 2), np.uint8), ((48, 64, 3), float), ((0, 64, 3), np.uint8), ((1, 64), np.uint8)]
 )
-def test_what_is_no_picture(app, widget, driver, shape, kind):
-    driver.pictures = lambda number: (True, np.zeros(shape, kind))
-    tickInVain(app, widget, 0, "images of an unknown kind")
+def test_what_is_no_image(app, widget, driver, shape, kind):
+    driver.frames = lambda number: (True, np.zeros(shape, kind))
+    assertLiveFails(app, widget, 0, "images of an unknown kind")
 
 
 @pytest.mark.fault("Camera: a clip that ends")
@@ -284,30 +284,30 @@ def test_clip_that_is_cut_off(app, widget, tmp_path, writeClip):
 def test_clip_without_its_index(app, widget, tmp_path):
     path = tmp_path / "cut.mp4"
     path.write_bytes(SAMPLE_CLIP.read_bytes()[:1000])
-    tickInVain(app, widget, path, "cannot be read as a video")
+    assertLiveFails(app, widget, path, "cannot be read as a video")
 
 
 @pytest.mark.fault("Camera: a clip of 0 bytes")
 @pytest.mark.parametrize("name", ["empty.mp4", "empty.png"])
 def test_clip_of_no_bytes(app, widget, tmp_path, name):
     (tmp_path / name).touch()
-    tickInVain(app, widget, tmp_path / name, f"{name} cannot be read as a video")
+    assertLiveFails(app, widget, tmp_path / name, f"{name} cannot be read as a video")
 
 
 @pytest.mark.fault("Camera: a file that is no video")
 @pytest.mark.parametrize("name", ["text.mp4", "text.png", "text"])
 def test_file_that_is_no_video(app, widget, tmp_path, name):
     (tmp_path / name).write_text("no video at all " * 100)
-    tickInVain(app, widget, tmp_path / name, f"{name} cannot be read as a video")
+    assertLiveFails(app, widget, tmp_path / name, f"{name} cannot be read as a video")
 
 
-@pytest.mark.fault("Camera: a picture that is cut off")
-def test_picture_that_is_cut_off(app, widget, tmp_path, handPicture):
+@pytest.mark.fault("Camera: an image that is cut off")
+def test_image_that_is_cut_off(app, widget, tmp_path, handImage):
     import cv2
 
     path = tmp_path / "cut.png"
-    path.write_bytes(cv2.imencode(".png", handPicture)[1].tobytes()[:30])
-    tickInVain(app, widget, path, "cut.png cannot be read as a video")
+    path.write_bytes(cv2.imencode(".png", handImage)[1].tobytes()[:30])
+    assertLiveFails(app, widget, path, "cut.png cannot be read as a video")
 
 
 @pytest.mark.fault("Camera: a clip whose name has spaces and non-ASCII letters")
@@ -321,13 +321,13 @@ def test_clip_with_any_name(app, widget, tmp_path, tracked):
     widget.ui.liveCheckBox.setChecked(False)
     settled(app, widget.logic)
     path.unlink()
-    tickInVain(app, widget, path, path.name)
+    assertLiveFails(app, widget, path, path.name)
 
 
 @pytest.mark.fault("Camera: a clip whose path is gone before it is played")
 def test_clip_that_is_gone(app, widget, tmp_path):
-    tickInVain(app, widget, tmp_path / "gone" / "clip.mp4", "There is no file")
-    tickInVain(app, widget, tmp_path, "There is no file")
+    assertLiveFails(app, widget, tmp_path / "gone" / "clip.mp4", "There is no file")
+    assertLiveFails(app, widget, tmp_path, "There is no file")
 
 
 @pytest.mark.fault("Camera: a clip whose path disappears while it is played")
@@ -339,7 +339,7 @@ def test_clip_that_disappears(app, widget, tmp_path, tracked):
     path.unlink()
     settled(app, widget.logic)
     assert not widget.ui.liveCheckBox.checked
-    tickInVain(app, widget, path, "There is no file")
+    assertLiveFails(app, widget, path, "There is no file")
 
 
 @pytest.mark.fault("Camera: the list of cameras changes while the drop-down is open")
@@ -450,7 +450,7 @@ QUITTING = """
     from LiveHandLib.detection import detector
     detector.importPackages()
     import cv2
-    picture = cv2.VideoCapture({clip!r}).read()[1]
+    image = cv2.VideoCapture({clip!r}).read()[1]
     class HangingCamera:
         number = 0
         isOpened = set = lambda *_arguments: True
@@ -461,7 +461,7 @@ QUITTING = """
             time.sleep(0.05)
             if self.number > 60:
                 threading.Event().wait()
-            return True, picture
+            return True, image
     seen = []
     def onTracked(frame):
         seen.append(frame)
@@ -748,12 +748,12 @@ STEPS = {
     "making the reader": "camera.framereader.FrameReader.__init__",
     "starting the reader": "camera.framereader.FrameReader.start",
     "reading": "camera.framereader.FrameReader._fileFrames",
-    "converting a picture": "camera.framereader.toRgb",
-    "taking a picture": "camera.framereader.FrameReader.next",
+    "converting an image": "camera.framereader.toRgb",
+    "taking a frame": "camera.framereader.FrameReader.next",
     "making the nodes": "scene.handnodes.HandNodes.__init__",
     "moving the nodes": "scene.handnodes.HandNodes.update",
     "moving the skin": "scene.surface.HandSurface.update",
-    "showing the picture in the slice view": "scene.sliceview.CameraSlice.update",
+    "showing the preview in the slice view": "scene.sliceview.CameraSlice.update",
     "measuring": "motion.motion.Motion.add",
 }
 
@@ -771,13 +771,13 @@ def test_exception_at_any_step(app, widget, monkeypatch, step):
     widget.logic.getParameterNode().showInSliceView = True
     widget.logic.getParameterNode().numberOfHands = 2  # which needs another detector, and the one before is closed
     monkeypatch.setattr(f"LiveHandLib.{step}", raising)
-    tickInVain(app, widget, SAMPLE_CLIP, "ZeroDivisionError: on purpose in a second line")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "ZeroDivisionError: on purpose in a second line")
     monkeypatch.undo()
     goLive(app, widget)
     widget.logic.getParameterNode().showInSliceView = False
 
 
-@pytest.mark.fault("Worker: looking for cameras fails")
+@pytest.mark.fault("Worker: searching for cameras fails")
 def test_cameras_cannot_be_listed(app, widget, monkeypatch):
     monkeypatch.setattr(devicequery, "listCameras", raising)
     widget.ui.refreshButton.click()
@@ -790,8 +790,8 @@ def test_cameras_cannot_be_listed(app, widget, monkeypatch):
     [
         pytest.param(np.nan, marks=pytest.mark.fault("Worker: MediaPipe returns NaN")),
         pytest.param(np.inf, marks=pytest.mark.fault("Worker: MediaPipe returns infinity")),
-        pytest.param(30.0, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks outside of the picture")),
-        pytest.param(-1e9, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks a billion pictures away")),
+        pytest.param(30.0, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks outside of the image")),
+        pytest.param(-1e9, marks=pytest.mark.fault("Worker: MediaPipe returns landmarks a billion image widths away")),
         pytest.param(0.0, marks=pytest.mark.fault("Worker: MediaPipe returns the same point 21 times")),
     ],
 )
@@ -812,7 +812,7 @@ def test_what_mediapipe_returns(app, widget, tracked, monkeypatch, value):
     goLive(app, widget)
     assert more(app, tracked, 1)
     monkeypatch.setattr(vision.HandLandmarker, "detect_for_video", detectWrongly)
-    monkeypatch.setattr(detector, "KNOWN_VERSIONS", ())  # whose results are read otherwise, and looked at the same
+    monkeypatch.setattr(detector, "KNOWN_VERSIONS", ())  # whose results are read otherwise, and checked the same
     landmarks = widget.logic.getParameterNode().rightLandmarks
     for _time in range(10):
         assert more(app, tracked, 1)
@@ -909,7 +909,7 @@ def test_package_missing(app, widget, requirements):
     assertInstallIsOffered(widget)
     widget.logic.setSource(SAMPLE_CLIP)
     widget.logic.start()
-    assertTold(widget, "livehand-needs-nothing-like-this==1.0 is missing")
+    assertReported(widget, "livehand-needs-nothing-like-this==1.0 is missing")
 
 
 @pytest.mark.fault("Packages: one is too old")
@@ -918,7 +918,7 @@ def test_package_too_old(app, widget, distribution):
     assertInstallIsOffered(widget)
     widget.logic.setSource(SAMPLE_CLIP)
     widget.logic.start()
-    assertTold(widget, "mediapipe")
+    assertReported(widget, "mediapipe")
 
 
 @pytest.mark.fault("Field: left-over dist-infos when the panel comes up")
@@ -939,11 +939,11 @@ def test_old_opencv_has_been_imported(app, widget, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(cv2, "__version__", "4.5.5")
         widget.enter()
-        assertTold(widget, "opencv-python is in use in its version 4.5.5: restart Slicer.")
+        assertReported(widget, "opencv-python is in use in its version 4.5.5: restart Slicer.")
         assert not widget.ui.liveCheckBox.enabled and not widget.ui.installWidget.visible
         widget.logic.setSource(SAMPLE_CLIP)
         widget.logic.start()
-        assertTold(widget, "restart Slicer")
+        assertReported(widget, "restart Slicer")
     widget.enter()
     assert status(widget) == "" and widget.ui.liveCheckBox.enabled
 
@@ -953,7 +953,7 @@ def test_package_gone(app, widget, monkeypatch):
     from LiveHandLib.detection import detector
 
     monkeypatch.setattr(detector, "_MODULES", {"mediapipe": ("livehand_nowhere",)})
-    tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe is missing")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "The Python package mediapipe is missing")
 
 
 @pytest.mark.fault("Packages: one is broken on import")
@@ -966,7 +966,7 @@ def test_package_broken(app, widget, monkeypatch, tmp_path, code):
     (tmp_path / "livehand_broken.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(detector, "_MODULES", {"mediapipe": ("livehand_broken",)})
-    tickInVain(app, widget, SAMPLE_CLIP, "The Python package mediapipe cannot be loaded")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "The Python package mediapipe cannot be loaded")
 
 
 @pytest.mark.fault("Packages: pip refused by the user")
@@ -975,7 +975,7 @@ def test_pip_refused(app, widget, requirements, answer):
     answer(False)
     assertInstallIsOffered(widget)
     widget.ui.installButton.click()
-    assertTold(widget, "not installed, as you chose")
+    assertReported(widget, "not installed, as you chose")
 
 
 @pytest.mark.fault("Packages: pip without network")
@@ -986,7 +986,7 @@ def test_pip_without_network(app, widget, requirements, answer, monkeypatch):
     answer(True)
     assertInstallIsOffered(widget)
     widget.ui.installButton.click()
-    assertTold(widget, "pip cannot reach the package index")
+    assertReported(widget, "pip cannot reach the package index")
     assertInstallIsOffered(widget)
 
 
@@ -1008,7 +1008,7 @@ def test_pip_fails_half_way(app, widget, requirements, answer, monkeypatch, tmp_
     requirements("livehand-first==1.0", "livehand-second==1.0")
     answer(True)
     widget.ui.installButton.click()
-    assertTold(widget, "failed (Bad CRC-32 for file 'livehand_first.py'): read what pip says in the Python console")
+    assertReported(widget, "failed (Bad CRC-32 for file 'livehand_first.py'): read what pip says in the Python console")
     assertInstallIsOffered(widget)
 
 
@@ -1018,7 +1018,7 @@ def test_no_room_for_pip(app, widget, requirements, answer, monkeypatch, tmp_pat
     answer(True)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     widget.ui.installButton.click()
-    assertTold(widget, "Installing livehand-needs-nothing-like-this==1.0 failed")
+    assertReported(widget, "Installing livehand-needs-nothing-like-this==1.0 failed")
 
 
 def otherTask() -> bytes:
@@ -1044,7 +1044,7 @@ def test_model_of_another_kind(app, widget, tmp_path, make):
     path = tmp_path / "other.task"
     path.write_bytes(make())
     widget.logic.setModel(path)
-    tickInVain(app, widget, SAMPLE_CLIP, "MediaPipe cannot use the hand model")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "MediaPipe cannot use the hand model")
 
 
 @pytest.mark.fault("Model: missing, a folder, and changed since it was chosen")
@@ -1053,11 +1053,11 @@ def test_model_missing_or_changed(app, widget, tmp_path):
     path.write_bytes(MODEL.read_bytes())
     widget.logic.setModel(path)
     path.write_bytes(MODEL.read_bytes()[:-1] + b"x")
-    tickInVain(app, widget, SAMPLE_CLIP, "is not the file it should be (its SHA-256 differs)")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "is not the file it should be (its SHA-256 differs)")
     path.unlink()
-    tickInVain(app, widget, SAMPLE_CLIP, "other.task cannot be read")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "other.task cannot be read")
     path.mkdir()
-    tickInVain(app, widget, SAMPLE_CLIP, "other.task cannot be read")
+    assertLiveFails(app, widget, SAMPLE_CLIP, "other.task cannot be read")
 
 
 @pytest.mark.fault("Model: the hand's mesh is missing or damaged")
@@ -1066,7 +1066,7 @@ def test_mesh_missing(app, widget, tmp_path, monkeypatch):
         (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no mesh")
         slicer.mrmlScene.Clear(0)
         monkeypatch.setattr(widget.logic.display, "meshPath", tmp_path / name)
-        tickInVain(app, widget, SAMPLE_CLIP, f"{name} cannot be read")
+        assertLiveFails(app, widget, SAMPLE_CLIP, f"{name} cannot be read")
     monkeypatch.undo()
     slicer.mrmlScene.Clear(0)
 
@@ -1104,7 +1104,7 @@ def test_scene_settings_damaged(app, widget, tmp_path, name, text):
     widget.logic.parameters.use(None)  # as after a start of Slicer
     node.SetParameter(name, text)
     app.showModule("LiveHand")
-    assertTold(widget, "have been set back")
+    assertReported(widget, "have been set back")
     assert widget.ui.numberOfHandsSpinBox.value == 1
 
 

@@ -29,7 +29,7 @@ def profile(examples: int, **others) -> settings:
         derandomize=not minutes,
         database=None,
         deadline=None,
-        # Time passes between the actions: a shorter way to a failure is seldom found, and takes long to look for.
+        # Time passes between the actions: a shorter way to a failure is seldom found, and takes long to search for.
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=True,
@@ -61,9 +61,9 @@ class OthersNodes:
         self.points.AddControlPoint(vtk.vtkVector3d(1, 2, 3), "entry")
         self.transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
         self.points.SetAndObserveTransformNodeID(self.transform.GetID())
-        self.before = self.look()
+        self.before = self.state()
 
-    def look(self) -> list:
+    def state(self) -> list:
         """All that somebody could have changed."""
         import slicer
 
@@ -251,7 +251,7 @@ class Session(RuleBasedStateMachine):
 
         path = str(self.folder / "scene.mrb")
         assert slicer.util.saveScene(path)
-        assert self.others.look() == self.others.before
+        assert self.others.state() == self.others.before
         slicer.util.loadScene(path, {"clear": True})
         for node in slicer.util.getNodesByClass("vtkMRMLNode"):
             if node.GetName() in ("Bone", "Targets", "Registration"):
@@ -294,7 +294,7 @@ class Session(RuleBasedStateMachine):
         assert self.dialogs == []
 
     def nodesOfOthersAreUntouched(self) -> None:
-        assert self.others.look() == self.others.before
+        assert self.others.state() == self.others.before
 
     def nodesAreThereOnceAndFinite(self) -> None:
         nodes = nodesOfLiveHand()
@@ -356,15 +356,15 @@ def test_any_actions_in_any_order(app, widget, tmp_path, writeClip, monkeypatch)
 
 
 class Landmarker:
-    """MediaPipe's landmarker, finding whatever it is told to.
+    """MediaPipe's landmarker, finding whatever a test wants.
 
-    :ivar found: for each hand label, score, (21, 3) landmarks over the picture's size and (21, 3) m.
+    :ivar found: for each hand label, score, (21, 3) landmarks over the image's size and (21, 3) m.
     """
 
     def __init__(self) -> None:
         self.found = []
 
-    def detect_for_video(self, _picture, _timestampMs):
+    def detect_for_video(self, _image, _timestampMs):
         from mediapipe.tasks.python.components.containers import Category, Landmark, NormalizedLandmark
 
         return SimpleNamespace(
@@ -401,22 +401,22 @@ steps = st.integers(-2000, 2000)  # ms; clocks jump back as well
 
 @st.composite
 def walks(draw) -> list:
-    """Pictures of two hands that go about, are lost now and then, and are taken for each other."""
+    """Frames of two hands that move about, are lost now and then, and are taken for each other."""
     seed = draw(seeds)
-    pictures = []
+    frames = []
     places = np.array([[0.3, 0.5, 0.0], [0.7, 0.5, 0.0]], np.float32)
-    for _picture in range(draw(st.integers(1, 12))):
+    for _frame in range(draw(st.integers(1, 12))):
         found = []
         for number in range(2):
             places[number, :2] += draw(st.tuples(st.floats(-0.1, 0.1), st.floats(-0.1, 0.1)))
             if draw(st.booleans()):
                 hand = shape(seed + number, 0.2, 0.0)
                 found.append((draw(labels), draw(scores), hand + places[number], hand))
-        pictures.append((found, draw(st.sampled_from([33, 33, 600]))))
-    return pictures
+        frames.append((found, draw(st.sampled_from([33, 33, 600]))))
+    return frames
 
 
-pictures = st.one_of(st.lists(st.tuples(st.lists(hands, max_size=3), steps), min_size=1, max_size=8), walks())
+detections = st.one_of(st.lists(st.tuples(st.lists(hands, max_size=3), steps), min_size=1, max_size=8), walks())
 sizes = st.sampled_from([(640, 480), (64, 48), (1920, 1080), (48, 4000)])
 
 
@@ -457,13 +457,13 @@ def test_any_landmarks_through_pose_and_display(app, logic, handDetector):
 
     @profile(60)
     @given(
-        pictures, sizes, st.sampled_from(calibrations()), st.floats(30.0, 110.0), st.sampled_from([0.0, 50.0, 500.0])
+        detections, sizes, st.sampled_from(calibrations()), st.floats(30.0, 110.0), st.sampled_from([0.0, 50.0, 500.0])
     )
-    def check(pictures, size, calibrations, palmWidthMm, smoothingMs) -> None:
+    def check(stream, size, calibrations, palmWidthMm, smoothingMs) -> None:
         poseEstimator = HandPoseEstimator(PoseParameters(palmWidthMm, smoothingMs, calibrations))
         image = np.zeros((size[1], size[0], 3), np.uint8)
         timeMs = 0
-        for number, (found, step) in enumerate(pictures):
+        for number, (found, step) in enumerate(stream):
             timeMs += step
             handDetector._landmarker.found = found
             detected = handDetector.detect(image, timeMs)
@@ -498,7 +498,7 @@ PARTS = pytest.mark.parametrize("part", ["the same each time", "others each time
 
 
 def pure(part: str, examples: int):
-    """A decorator: so many cases, the same or others each time. What fails is made simpler, and told with its seed."""
+    """A decorator: so many cases, the same or new ones each time. Failures are simplified and come with their seed."""
     if part == "the same each time":
         phases = [Phase.generate, Phase.shrink]
         return settings(profile(examples), max_examples=examples, derandomize=True, phases=phases)
@@ -662,7 +662,7 @@ values = st.one_of(
 
 
 def test_any_settings_in_a_scene(app, widget, tmp_path):
-    """From a newer version, damaged, or made up: the panel tells, and goes on."""
+    """From a newer version, damaged, or made up: the panel reports it, and goes on."""
     from xml.sax.saxutils import quoteattr
 
     import slicer

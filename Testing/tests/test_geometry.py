@@ -25,7 +25,7 @@ def test_owner_sees_right_at_the_right_and_forward_away():
     assert np.allclose(rotation @ towardsCamera, -TOWARDS_VIEWER)
 
 
-def test_camera_sees_what_is_right_in_its_picture_at_the_right():
+def test_camera_sees_what_is_right_in_its_image_at_the_right():
     rotation = CAMERA_TO_RAS["camera"][:3, :3]
     assert np.allclose(rotation @ [1.0, 0.0, 0.0], VIEW_RIGHT)
     assert np.allclose(rotation @ [0.0, 0.0, -1.0], TOWARDS_VIEWER)

@@ -1,4 +1,4 @@
-"""Which hand is which: made-up sequences with wrong labels, gaps and crossings, and MediaPipe's own on pictures."""
+"""Which hand is which: made-up sequences with wrong labels, gaps and crossings, and MediaPipe's own on images."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from support.paths import SAMPLE_CLIP
 STEP_MS = 33
 OTHER = {"Left": "Right", "Right": "Left"}
 
-# A hand that shows its palm, about 180 px long; x to the right, y down, its thumb at the picture's left.
+# A hand that shows its palm, about 180 px long; x to the right, y down, its thumb at the image's left.
 SHAPE = np.array(
     [(0, 80), (-30, 65), (-55, 40), (-70, 15), (-80, -5)]
     + [(x, y) for x, top in ((-28, -85), (-5, -95), (15, -88), (35, -65)) for y in np.linspace(0, top, 4)]
@@ -20,13 +20,13 @@ SHAPE = np.array(
 
 
 def detection(side: str, at, label: str | None = None, score: float = 0.97) -> detector.Hand:
-    """A hand of one side with its centre at a place in the picture, px; labelled right if not told otherwise."""
+    """A hand of one side with its centre at a place in the image, px; labelled right if nothing else is given."""
     shape = SHAPE * ((-1, 1) if side == "Left" else (1, 1))
     return detector.Hand(label or side, score, shape + np.asarray(at, float), np.zeros((21, 3)), np.zeros(21))
 
 
 class Stream:
-    """Pictures of an identity's stream, one after the other; ``sides`` are those of the last one."""
+    """Frames of an identity's stream, one after the other; ``sides`` are those of the last one."""
 
     def __init__(self) -> None:
         self.identity = HandIdentity()
@@ -84,15 +84,15 @@ def test_first_label_wrong_is_put_right_soon():
     stream = Stream()
     stream.show(detection("Right", (150, 240), "Left"))
     assert stream.sides.keys() == {"Left"}
-    sides = [next(iter(stream.show(detection("Right", (150, 240))))) for _picture in range(6)]
+    sides = [next(iter(stream.show(detection("Right", (150, 240))))) for _frame in range(6)]
     assert sides[-1] == "Right"
     assert sides == sorted(sides), "once, and not to and fro"
 
 
 @pytest.mark.parametrize("gapMs", [STEP_MS, 300, 2 * LOSS_MS])
-def test_users_other_hand_is_accepted_after_a_few_pictures(gapMs):
+def test_users_other_hand_is_accepted_after_a_few_frames(gapMs):
     stream = Stream()
-    for _picture in range(100):
+    for _frame in range(100):
         stream.show(detection("Right", (300, 240)))
     changes = []
     for number in range(12):
@@ -106,7 +106,7 @@ def test_users_other_hand_is_accepted_after_a_few_pictures(gapMs):
 
 def test_hand_back_after_a_short_loss_is_the_same_and_after_a_long_one_a_new_one():
     stream = Stream()
-    for _picture in range(10):
+    for _frame in range(10):
         stream.show(detection("Right", (200, 240)))
     stream.show(after=LOSS_MS // 2)
     stream.show(detection("Right", (230, 240), "Left"), after=LOSS_MS // 2)
@@ -118,7 +118,7 @@ def test_hand_back_after_a_short_loss_is_the_same_and_after_a_long_one_a_new_one
 
 def test_hand_that_is_suddenly_elsewhere_is_another_one():
     stream = Stream()
-    for _picture in range(10):
+    for _frame in range(10):
         stream.show(detection("Right", (100, 240)))
     stream.show(detection("Right", (500, 240)))
     assert stream.sides.keys() == {"Right"} and stream.new() == {"Right"}
@@ -135,7 +135,7 @@ def test_fast_hand_is_the_same():
 
 
 def test_hands_go_on_as_they_went():
-    """Nothing else tells these two apart: their shapes are the same and their labels say nothing."""
+    """Nothing else distinguishes these two: their shapes are the same and their labels say nothing."""
     stream = Stream()
     stream.show(detection("Right", (100, 240)), detection("Right", (500, 240), "Left"))
     for number, x in enumerate(range(100, 500, 25)):
@@ -220,10 +220,10 @@ def test_hand_that_comes_out_from_behind_another_is_there_when_it_is_beside_it_o
     assert stream.show(right, left) == {"Right": right, "Left": left}
 
 
-def wrongAfterCrossing(pictures, flip: float, drop: float, runs: int) -> tuple[float, float]:
-    """Give pictures of two hands that cross to the identity, with labels turned round and hands lost at random.
+def wrongAfterCrossing(frames, flip: float, drop: float, runs: int) -> tuple[float, float]:
+    """Give frames of two hands that cross to the identity, with labels exchanged and hands lost at random.
 
-    :param pictures: for each the hands and their true sides.
+    :param frames: for each the hands and their true sides.
     :returns: how many of the hands were taken for the wrong one, and how many of the runs ended with that.
     """
     random = np.random.default_rng(0)
@@ -231,7 +231,7 @@ def wrongAfterCrossing(pictures, flip: float, drop: float, runs: int) -> tuple[f
     for _run in range(runs):
         stream = Stream()
         wrong.append([])
-        for hands in pictures:
+        for hands in frames:
             shown = []
             for side, hand in hands:
                 if random.random() >= drop:
@@ -239,26 +239,26 @@ def wrongAfterCrossing(pictures, flip: float, drop: float, runs: int) -> tuple[f
                     shown.append((side, replace(hand, handedness=label)))
             given = stream.show(*(hand for _side, hand in shown))
             wrong[-1].append([given.get(side) is not hand for side, hand in shown])
-    rate = np.mean([one for run in wrong for picture in run for one in picture])
-    return float(rate), float(np.mean([any(any(picture) for picture in run[-5:]) for run in wrong]))
+    rate = np.mean([one for run in wrong for frame in run for one in frame])
+    return float(rate), float(np.mean([any(any(frame) for frame in run[-5:]) for run in wrong]))
 
 
 @pytest.mark.parametrize("flip, drop, allowed", [(0.0, 0.0, 0.0), (0.0, 0.2, 0.01), (0.1, 0.0, 0.04), (0.2, 0.1, 0.1)])
 def test_crossing(flip, drop, allowed):
-    """The right hand goes from left to right before the left one, which cannot be seen for ten pictures."""
-    pictures = []
+    """The right hand goes from left to right before the left one, which cannot be seen for ten frames."""
+    frames = []
     for number, x in enumerate(np.linspace(-150, 150, 50)):
         right, left = ("Right", detection("Right", (300 + x, 240))), ("Left", detection("Left", (300 - x, 250)))
-        pictures.append([right] if 20 <= number < 30 else [right, left])
-    rate, ended = wrongAfterCrossing(pictures, flip, drop, runs=1 if flip == drop == 0 else 40)
+        frames.append([right] if 20 <= number < 30 else [right, left])
+    rate, ended = wrongAfterCrossing(frames, flip, drop, runs=1 if flip == drop == 0 else 40)
     assert rate <= allowed and ended <= allowed
 
 
 # MediaPipe's own
 
 
-def rendered(shared, frontSide: str, pictures: int):
-    """Pictures of a right hand that crosses a left one, RGB, and the landmarks of both in px."""
+def rendered(shared, frontSide: str, count: int):
+    """Frames of a right hand that crosses a left one, RGB, and the landmarks of both in px."""
     from support.handrender import HandCamera, HandRenderer, RiggedHand, placement
 
     class QuickRenderer(HandRenderer):
@@ -267,7 +267,7 @@ def rendered(shared, frontSide: str, pictures: int):
     hands = {side: RiggedHand.load(shared / "hand-mesh" / f"{side.lower()}.glb") for side in OTHER}
     camera = HandCamera.typical((640, 480))
     renderer = QuickRenderer(camera)
-    for x in np.linspace(-130, 130, pictures):
+    for x in np.linspace(-130, 130, count):
         posed = {
             side: hand.pose({}, placement((x if side == "Right" else -x, 0, 520 if side == frontSide else 630)))
             for side, hand in hands.items()
@@ -278,17 +278,17 @@ def rendered(shared, frontSide: str, pictures: int):
 
 @pytest.mark.parametrize("frontSide", ["Right", "Left"])
 def test_crossing_as_mediapipe_sees_it(shared, model, frontSide):
-    pictures = []
+    frames = []
     with detector.HandDetector(model, numberOfHands=2) as handDetector:
-        for number, (image, truth) in enumerate(rendered(shared, frontSide, pictures=36)):
+        for number, (image, truth) in enumerate(rendered(shared, frontSide, count=36)):
             hands = handDetector.detect(image, number * STEP_MS)
             nearest = [min(truth, key=lambda side: np.abs(hand.imagePx - truth[side]).mean()) for hand in hands]
-            pictures.append(list(zip(nearest, hands, strict=True)))
-    counts = [len(hands) for hands in pictures]
+            frames.append(list(zip(nearest, hands, strict=True)))
+    counts = [len(hands) for hands in frames]
     assert counts[:6] == counts[-6:] == [2] * 6, "both are seen before and after"
     assert 1 in counts, "and one of them is hidden meanwhile"
-    assert wrongAfterCrossing(pictures, 0.0, 0.0, runs=1) == (0.0, 0.0)
-    rate, ended = wrongAfterCrossing(pictures, 0.1, 0.1, runs=40)
+    assert wrongAfterCrossing(frames, 0.0, 0.0, runs=1) == (0.0, 0.0)
+    rate, ended = wrongAfterCrossing(frames, 0.1, 0.1, runs=40)
     assert rate < 0.05 and ended < 0.05
 
 

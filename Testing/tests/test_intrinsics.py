@@ -29,7 +29,7 @@ def intrinsics(distortion=DISTORTIONS[1], **others) -> Intrinsics:
 
 
 def gridPx(columns: int = 9, rows: int = 7) -> np.ndarray:
-    """Points all over the picture, its edges included."""
+    """Points all over the image, its edges included."""
     x, y = np.meshgrid(np.linspace(0, 640, columns), np.linspace(0, 480, rows))
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
@@ -56,7 +56,7 @@ def test_corners_beyond_where_the_distortion_turns_back_stay_in_their_direction(
     pinhole = Intrinsics(camera.matrix, np.zeros(4), (640, 480))
     seen, linear = camera.normalized(gridPx()), pinhole.normalized(gridPx())
     again = camera.project(np.column_stack([seen, np.ones(len(seen))]))
-    assert np.abs(again - gridPx()).max() > 50, "the picture's corners are such points"
+    assert np.abs(again - gridPx()).max() > 50, "the image's corners are such points"
     directions = np.arctan2(*seen.T), np.arctan2(*linear.T)
     assert directions[0] == pytest.approx(directions[1], abs=1e-9)
     assert (np.hypot(*seen.T) < 2 * np.hypot(*linear.T) + 1e-9).all()
@@ -80,7 +80,7 @@ def test_scaling_is_the_same_camera_with_finer_pixels():
     assert intrinsics(imageSize=(1366, 768)).scaledTo((1280, 720)).imageSize == (1280, 720), "nearly the same shape"
 
 
-def test_another_shape_of_picture_cannot_be_scaled_to():
+def test_another_shape_of_image_cannot_be_scaled_to():
     with pytest.raises(LiveHandError, match="calibrationResolution"):
         intrinsics().scaledTo((1280, 720))
 

@@ -1,4 +1,4 @@
-"""Joint angles: of a hand made of straight lines, of the rigged mesh at known bends, and of it in pictures."""
+"""Joint angles: of a hand made of straight lines, of the rigged mesh at known bends, and of it in images."""
 
 import numpy as np
 import pytest
@@ -126,14 +126,14 @@ def test_rigged_hand_at_known_bends(shared, side):
     assert np.median(errors) < 0.5 and max(errors) < 4.5
 
 
-def test_rigged_hand_in_pictures_through_mediapipe(shared, model):
+def test_rigged_hand_in_images_through_mediapipe(shared, model):
     """A selection of what angle_accuracy.py measures, and for it the bar of 8 degrees."""
     curled = [
         dict.fromkeys(("index", "middle", "ring", "pinky"), (bend, 1.1 * bend, 0.6 * bend, 0)) for bend in (30, 60)
     ]
     poses = [{}, *curled, {"index": (60, 0, 0, 0)}, {"thumb": (20, 30, 40, 20)}, {"ring": (0, 50, 20, 0)}]
-    truth, picture, world = measure(model, shared / "hand-mesh", poses, VIEWS[:2])
-    seen = np.isfinite(picture).all(axis=1)
+    truth, imageBased, world = measure(model, shared / "hand-mesh", poses, VIEWS[:2])
+    seen = np.isfinite(imageBased).all(axis=1)
     assert seen.mean() > 0.95
-    assert np.median(np.abs(picture - truth)[seen]) < 8
-    assert np.median(np.abs(picture - truth)[seen]) < np.median(np.abs(world - truth)[seen])
+    assert np.median(np.abs(imageBased - truth)[seen]) < 8
+    assert np.median(np.abs(imageBased - truth)[seen]) < np.median(np.abs(world - truth)[seen])

@@ -297,16 +297,16 @@ def test_tracker_is_kept_from_run_to_run_and_closed_at_the_end(app, widget, trac
 
 
 @pytest.mark.parametrize("isStopped", [False, True])
-def test_no_picture_stays_in_memory(app, widget, tracked, monkeypatch, isStopped):
-    """In Slicer, which has a great many objects, Python may not look for cycles of references for hours."""
+def test_no_image_stays_in_memory(app, widget, tracked, monkeypatch, isStopped):
+    """In Slicer, which has a great many objects, Python may not collect cycles of references for hours."""
     from LiveHandLib.camera import framereader
 
-    toRgb, pictures = framereader.toRgb, []
+    toRgb, images = framereader.toRgb, []
 
     def noted(image):
-        picture = toRgb(image)
-        pictures.append(weakref.ref(picture))
-        return picture
+        converted = toRgb(image)
+        images.append(weakref.ref(converted))
+        return converted
 
     monkeypatch.setattr(framereader, "toRgb", noted)
     gc.collect()
@@ -318,9 +318,9 @@ def test_no_picture_stays_in_memory(app, widget, tracked, monkeypatch, isStopped
         if isStopped:
             widget.ui.liveCheckBox.setChecked(False)
         settled(app, widget.logic)
-        assert len(pictures) > 30
+        assert len(images) > 30
         assert estimator() is None, "nor does anything else of a run"
-        assert [number for number, picture in enumerate(pictures) if picture() is not None] == []
+        assert [number for number, image in enumerate(images) if image() is not None] == []
     finally:
         gc.enable()
 

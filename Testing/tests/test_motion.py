@@ -135,7 +135,7 @@ def test_live_table_is_bounded_and_shows_gaps(app, monkeypatch):
     for number in range(200):
         table.add(number / 30.0, None if 180 <= number < 190 else madeUpHand(number))
     table.update()
-    assert len(events) < 40, "told of a few times a second, not once a frame"
+    assert len(events) < 40, "modified a few times a second, not once a frame"
     times, values = column(table.node, "Time"), column(table.node, "Ring DIP flexion")
     assert len(times) == len(values) == 50
     assert times[-1] == pytest.approx(199 / 30)

@@ -37,7 +37,7 @@ SLICER = """
     from LiveHandLib import packages
     from LiveHandLib.detection import detector
     from LiveHandLib.panel.sentences import sentence
-    def told(action, *words):
+    def reported(action, *words):
         "What the panel says when this is done; nothing if all is well."
         try: error = action(*words)
         except packages.LiveHandError as raised: error = raised
@@ -98,15 +98,15 @@ class Environment:
 
     def obstacle(self) -> str:
         """What the panel says when it is opened."""
-        return self.script("print(told(packages.obstacle, FILE))")
+        return self.script("print(reported(packages.obstacle, FILE))")
 
     def click(self) -> str:
         """Install packages, and agree; returns what the panel says."""
-        return self.script("print(told(packages.install, FILE))")
+        return self.script("print(reported(packages.install, FILE))")
 
     def load(self) -> str:
         """What the panel says when Live is ticked."""
-        return self.script("print(told(detector.importPackages))")
+        return self.script("print(reported(detector.importPackages))")
 
     def installed(self) -> dict[str, str]:
         listed = json.loads(self.pip("list", "--format", "json"))
@@ -117,18 +117,18 @@ class Environment:
 
     def assertReady(self, numpy: str = NUMPY) -> None:
         """Nothing is missing any more, and numpy is what it was."""
-        code = "import numpy; print(packages.missing(FILE), told(packages.obstacle, FILE), numpy.__version__)"
+        code = "import numpy; print(packages.missing(FILE), reported(packages.obstacle, FILE), numpy.__version__)"
         assert self.script(code).split() == ["[]", numpy]
 
     def assertWorks(self, numpy: str = NUMPY) -> None:
         """The same, and the hand of the sample clip is found."""
         works = f"""
-            print(packages.missing(FILE), told(packages.obstacle, FILE))
+            print(packages.missing(FILE), reported(packages.obstacle, FILE))
             detector.importPackages()
             import cv2, numpy
-            tracker = detector.HandDetector(detector.loadModel({str(MODEL)!r}))
+            handDetector = detector.HandDetector(detector.loadModel({str(MODEL)!r}))
             capture = cv2.VideoCapture({str(SAMPLE_CLIP)!r})
-            print(numpy.__version__, len(tracker.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
+            print(numpy.__version__, len(handDetector.detect(cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB), 0)))
         """
         assert self.script(works).split() == ["[]", numpy, "1"]
 
@@ -237,7 +237,7 @@ def field(name: str):
 def test_install_asked_first_leaves_numpy_and_one_working_cv2(bareEnvironment, completeEnvironment):
     declined = """
         before = packages.missing(FILE)
-        print(told(packages.install, FILE), before == packages.missing(FILE), len(questions))
+        print(reported(packages.install, FILE), before == packages.missing(FILE), len(questions))
     """
     assert "as you chose: Live needs them. True 1" in bareEnvironment.script(declined, answer=False)
     obstacle, missing, said = completeEnvironment.first
@@ -263,9 +263,9 @@ METADATA = "Metadata-Version: 2.1\nName: cv2_enumerate_cameras\n"
         pytest.param("1.4.0", METADATA, marks=field("left-over dist-info without a version")),
         pytest.param("1.4.0", METADATA + "Version: \n", marks=field("left-over dist-info with an empty version")),
         pytest.param("unknown", METADATA + "Version: unknown\n", marks=field("left-over dist-info, invalid version")),
-        pytest.param("1.4.0", METADATA + "Version: 1.4.0\n", marks=field("left-over dist-info that looks whole")),
+        pytest.param("1.4.0", METADATA + "Version: 1.4.0\n", marks=field("left-over dist-info that seems complete")),
     ],
-    ids=["no metadata", "empty metadata", "no version", "empty version", "invalid version", "looks whole"],
+    ids=["no metadata", "empty metadata", "no version", "empty version", "invalid version", "seems complete"],
 )
 def test_left_over_dist_info_alone(complete, name, metadata):
     record = (complete.site / INFO / "RECORD").read_text()
@@ -505,7 +505,7 @@ def test_computer_without_mediapipe(bare, machine):
         import platform
         platform.machine, platform.system = lambda: "{machine}", lambda: "{system}"
         sys.platform = "{system.lower()}"
-        print(told(packages.install, FILE), len(questions))
+        print(reported(packages.install, FILE), len(questions))
     """
     assert f"no MediaPipe for this computer ({system} {machine}): use Slicer for" in bare.script(pretend)
     assert bare.script(pretend)[-1] == "0", "and nothing is tried"
@@ -562,7 +562,7 @@ def test_pip_installs_elsewhere(complete, tmp_path):
 def test_old_opencv_imported(complete):
     complete.pip("uninstall", "-q", "-y", "opencv-python")
     complete.pip("install", "-q", "--no-deps", OLD, "numpy==1.26.4")
-    session = "import cv2; print(told(packages.install, FILE)); print(told(packages.obstacle, FILE))"
+    session = "import cv2; print(reported(packages.install, FILE)); print(reported(packages.obstacle, FILE))"
     for said in complete.script(session).splitlines():
         assert said.endswith("opencv-python is in use in its version 4.9.0: restart Slicer.")
     complete.assertReady(numpy="1.26.4")

@@ -60,17 +60,17 @@ def test_nearer_end_of_a_bone_is_the_one_that_mediapipe_says():
         assert np.sign(placed[8, 2] - placed[7, 2]) == sign
 
 
-def test_pictures_before_make_it_steadier():
+def test_frames_before_make_it_steadier():
     random = np.random.default_rng(3)
-    pictures = [seen(random) for _picture in range(60)]
+    frames = [seen(random) for _frame in range(60)]
     pose = HandPose()
-    together = [pose.update(*picture, STEP_MS * n)[0] for n, picture in enumerate(pictures)]
-    alone = [HandPose().update(*picture, 0)[0] for picture in pictures]
+    together = [pose.update(*frame, STEP_MS * n)[0] for n, frame in enumerate(frames)]
+    alone = [HandPose().update(*frame, 0)[0] for frame in frames]
     spreads = [np.std(placed[10:], axis=0)[:, 2].mean() for placed in (together, alone)]
     assert spreads[0] < 0.8 * spreads[1]
 
 
-def test_uncertainty_falls_with_pictures_and_grows_while_the_hand_is_hidden():
+def test_uncertainty_falls_with_frames_and_grows_while_the_hand_is_hidden():
     random = np.random.default_rng(4)
     pose = HandPose()
     deviations = [pose.update(*seen(random), STEP_MS * n)[1] for n in range(20)]
@@ -79,7 +79,7 @@ def test_uncertainty_falls_with_pictures_and_grows_while_the_hand_is_hidden():
     assert np.allclose(hidden[0], deviations[-1])
     assert (np.diff(hidden, axis=0) > 0).all()
     _placed, afterwards = pose.update(*seen(random), STEP_MS * 19 + 900)
-    assert (afterwards > deviations[-1]).all(), "and one picture does not make up for it"
+    assert (afterwards > deviations[-1]).all(), "and one frame does not make up for it"
 
 
 def test_another_hand_is_not_drawn_to_where_the_first_one_was():
@@ -210,4 +210,4 @@ def test_command_writes_the_figures(shared, tmp_path, capsys):
     for method in accuracy.METHODS:
         assert keys | {"depth_jitter_mm", "ms_per_frame"} <= content[method].keys()
     assert (tmp_path / "out.png").stat().st_size > 5000
-    assert "hand_desk (18 pictures" in capsys.readouterr().out
+    assert "hand_desk (18 frames" in capsys.readouterr().out

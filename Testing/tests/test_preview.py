@@ -1,4 +1,4 @@
-"""What the camera sees: in the panel, in a slice view, at no cost when nobody looks, and kept nowhere."""
+"""The preview: in the panel, in a slice view, at no cost when nobody sees it, and kept nowhere."""
 
 import numpy as np
 import pytest
@@ -10,18 +10,18 @@ pytestmark = pytest.mark.usefixtures("model")
 CORNERS = {"top left": (255, 0, 0), "top right": (0, 255, 0), "bottom left": (0, 0, 255), "bottom right": (255, 255, 0)}
 
 
-def pictureWithCorners(width: int = 320, height: int = 240) -> np.ndarray:
-    """A grey picture whose corners have different colours; RGB."""
-    picture = np.full((height, width, 3), 100, np.uint8)
+def imageWithCorners(width: int = 320, height: int = 240) -> np.ndarray:
+    """A grey image whose corners have different colours; RGB."""
+    image = np.full((height, width, 3), 100, np.uint8)
     for name, color in CORNERS.items():
         rows = slice(0, 40) if "top" in name else slice(-40, None)
         columns = slice(0, 40) if "left" in name else slice(-40, None)
-        picture[rows, columns] = color
-    return picture
+        image[rows, columns] = color
+    return image
 
 
 def shownCorners(pixels: np.ndarray) -> dict[str, tuple]:
-    """The colours a little inside the corners of a picture whose first row is the top one."""
+    """The colours a little inside the corners of an image whose first row is the top one."""
     return {
         name: tuple(int(value) for value in pixels[12 if "top" in name else -12, 12 if "left" in name else -12, :3])
         for name in CORNERS
@@ -29,8 +29,8 @@ def shownCorners(pixels: np.ndarray) -> dict[str, tuple]:
 
 
 @pytest.fixture
-def pictures(logic):
-    """The pictures that arrive from now on."""
+def previews(logic):
+    """The previews that arrive from now on."""
     arrived = []
     logic.worker.previewImage.connect(arrived.append)
     yield arrived
@@ -48,16 +48,16 @@ def viewPixels(sliceLogic) -> np.ndarray:
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, -1)[::-1]
 
 
-# The picture
+# The image
 
 
-def test_picture_is_as_in_a_mirror_and_fits(model):
+def test_preview_is_mirrored_and_fits(model):
     from LiveHandLib.tracking import preview
 
-    image = pictureWithCorners(1280, 720)
-    picture = preview.mirrored(image, {}, (320, 240))
-    assert picture.shape == (180, 320, 3)
-    assert np.array_equal(picture[5, -5], CORNERS["top left"]) and np.array_equal(picture[5, 5], CORNERS["top right"])
+    image = imageWithCorners(1280, 720)
+    drawn = preview.mirrored(image, {}, (320, 240))
+    assert drawn.shape == (180, 320, 3)
+    assert np.array_equal(drawn[5, -5], CORNERS["top left"]) and np.array_equal(drawn[5, 5], CORNERS["top right"])
     assert preview.mirrored(image[:, :400], {}, (320, 240)).shape == (240, 133, 3)
     assert np.array_equal(preview.mirrored(image[:90, :160], {}, (320, 240)), image[:90, 159::-1]), "never enlarged"
 
@@ -74,7 +74,7 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
     with detector.HandDetector(model, numberOfHands=2) as handDetector:
         hands = identity.HandIdentity().assign(handDetector.detect(image, 0), 0)
     plain, drawn = (preview.mirrored(image, shown, (320, 240)) for shown in ({}, hands))
-    assert np.array_equal(image, before), "MediaPipe's picture is left alone"
+    assert np.array_equal(image, before), "MediaPipe's image is left alone"
     changed = (plain != drawn).any(axis=2)
     assert 0.005 < changed.mean() < 0.1
     scale = 240 / image.shape[0]
@@ -89,17 +89,17 @@ def test_landmarks_are_drawn_where_the_hand_is(shared, model):
 # The panel
 
 
-def test_preview_shows_the_picture_as_it_is(app, widget):
-    for width, height in ((320, 240), (133, 240), (640, 480)):  # rows that Qt pads, and pictures for a slice view
-        picture = pictureWithCorners(width, height)
-        widget.livePanel.onPreview(picture)
+def test_preview_shows_the_image_as_it_is(app, widget):
+    for width, height in ((320, 240), (133, 240), (640, 480)):  # rows that Qt pads, and images for a slice view
+        image = imageWithCorners(width, height)
+        widget.livePanel.onPreview(image)
         pixels = labelPixels(widget.ui.previewLabel)
         assert pixels.shape == (240, 133 if width == 133 else 320, 3)
         assert shownCorners(pixels) == CORNERS
     widget.ui.previewLabel.clear()
 
 
-def test_next_picture_is_painted_and_nothing_else_laid_out_or_painted(app, widget):
+def test_next_preview_is_painted_and_nothing_else_laid_out_or_painted(app, widget):
     import qt
 
     class Watch(qt.QObject):
@@ -110,35 +110,35 @@ def test_next_picture_is_painted_and_nothing_else_laid_out_or_painted(app, widge
                 self.seen.append(watched)
             return False
 
-    def seenWhilePictureComes() -> list:
+    def seenWhilePreviewComes() -> list:
         watch.seen.clear()
-        widget.livePanel.onPreview(pictureWithCorners())
+        widget.livePanel.onPreview(imageWithCorners())
         app.spin(lambda: False, timeout=0.1)
         return list(watch.seen)
 
     watch, label, panel = Watch(), widget.ui.previewLabel, widget.ui.previewCollapsibleButton
-    widget.livePanel.onPreview(pictureWithCorners())
+    widget.livePanel.onPreview(imageWithCorners())
     app.spin(lambda: False, timeout=0.1)
     label.installEventFilter(watch)
     panel.installEventFilter(watch)
     try:
-        assert seenWhilePictureComes() == [label]
+        assert seenWhilePreviewComes() == [label]
         panel.update()
-        assert panel in seenWhilePictureComes(), "it would have been seen"
+        assert panel in seenWhilePreviewComes(), "it would have been seen"
     finally:
         label.removeEventFilter(watch)
         panel.removeEventFilter(watch)
         label.clear()
 
 
-def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):
+def test_preview_is_live_and_gone_with_it(app, widget, previews, tracked):
     assert widget.ui.previewLabel.visible, "open from the start"
     goLive(app, widget)
-    assert app.spin(lambda: len(pictures) > 5, timeout=20)
-    assert pictures[-1].shape == (240, 320, 3) and pictures[-1].dtype == np.uint8
-    assert len(pictures) < len(tracked), "not for every picture"
+    assert app.spin(lambda: len(previews) > 5, timeout=20)
+    assert previews[-1].shape == (240, 320, 3) and previews[-1].dtype == np.uint8
+    assert len(previews) < len(tracked), "not for every frame"
     shown = labelPixels(widget.ui.previewLabel)
-    assert shown.std() > 10 and not np.array_equal(pictures[0], pictures[-1])
+    assert shown.std() > 10 and not np.array_equal(previews[0], previews[-1])
     widget.logic.stop()
     settled(app, widget.logic)
     assert labelPixels(widget.ui.previewLabel) is None
@@ -147,17 +147,17 @@ def test_preview_is_live_and_gone_with_it(app, widget, pictures, tracked):
 def test_preview_has_its_old_name_as_well(app, widget):
     arrived = []
     widget.logic.worker.picture.connect(arrived.append)
-    widget.logic.worker.previewImage.emit(pictureWithCorners())
+    widget.logic.worker.previewImage.emit(imageWithCorners())
     assert len(arrived) == 1
     widget.logic.worker.picture.disconnect(arrived.append)
 
 
 @pytest.mark.parametrize("way", ["closed", "left"])
-def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tracked, way, monkeypatch):
+def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, previews, tracked, way, monkeypatch):
     from LiveHandLib.tracking import preview
 
     goLive(app, widget)
-    assert app.spin(lambda: pictures, timeout=20)
+    assert app.spin(lambda: previews, timeout=20)
     if way == "closed":
         widget.ui.previewCollapsibleButton.collapsed = True
     else:
@@ -170,15 +170,15 @@ def test_nothing_is_drawn_or_sent_while_nobody_sees_it(app, widget, pictures, tr
     app.spin(lambda: False, timeout=0.2)  # one may have been on its way
     drawn = []
     monkeypatch.setattr(preview, "mirrored", lambda *arguments: drawn.append(arguments))
-    start, sent = len(tracked), len(pictures)
+    start, sent = len(tracked), len(previews)
     assert app.spin(lambda: len(tracked) > start + 10, timeout=20), "Live goes on"
-    assert drawn == [] and len(pictures) == sent
+    assert drawn == [] and len(previews) == sent
     monkeypatch.undo()
     if way == "closed":
         widget.ui.previewCollapsibleButton.collapsed = False
     else:
         app.showModule("LiveHand")
-    assert app.spin(lambda: len(pictures) > sent, timeout=20), "and it is back when somebody looks again"
+    assert app.spin(lambda: len(previews) > sent, timeout=20), "and it is back when somebody sees it again"
 
 
 def test_photograph_stays_in_the_preview(app, widget, shared):
@@ -189,7 +189,7 @@ def test_photograph_stays_in_the_preview(app, widget, shared):
 # The slice view
 
 
-def test_slice_view_shows_the_picture_upright_and_gives_its_place_back(app, redView):
+def test_slice_view_shows_the_image_upright_and_gives_its_place_back(app, redView):
     import slicer
 
     from LiveHandLib.scene.sliceview import CameraSlice
@@ -205,7 +205,7 @@ def test_slice_view_shows_the_picture_upright_and_gives_its_place_back(app, redV
     cameraSlice = CameraSlice()
     cameraSlice.update(np.zeros((480, 360, 3), np.uint8))
     cameraSlice.update(np.zeros((240, 320, 3), np.uint8))
-    cameraSlice.update(pictureWithCorners())
+    cameraSlice.update(imageWithCorners())
     (volume,) = cameraVolumes()
     assert volume.GetName() == "LiveHand Camera"
     assert compositeNode.GetBackgroundVolumeID() == volume.GetID()
@@ -232,20 +232,20 @@ def test_what_the_user_put_into_the_view_meanwhile_stays(app, redView):
     from LiveHandLib.scene.sliceview import CameraSlice
 
     cameraSlice = CameraSlice()
-    cameraSlice.update(pictureWithCorners())
+    cameraSlice.update(imageWithCorners())
     users = slicer.util.addVolumeFromArray(np.zeros((4, 4, 4)), name="somebody else's")
     redView.GetSliceCompositeNode().SetBackgroundVolumeID(users.GetID())
-    cameraSlice.update(pictureWithCorners())
+    cameraSlice.update(imageWithCorners())
     cameraSlice.remove()
     assert redView.GetSliceCompositeNode().GetBackgroundVolumeID() == users.GetID()
 
 
-def test_slice_view_on_and_off_while_live(app, widget, redView, pictures):
+def test_slice_view_on_and_off_while_live(app, widget, redView, previews):
     goLive(app, widget)
     assert cameraVolumes() == []
     widget.ui.showInSliceViewCheckBox.setChecked(True)
     assert app.spin(cameraVolumes, timeout=20)
-    assert app.spin(lambda: pictures[-1].shape == (480, 640, 3), timeout=20)
+    assert app.spin(lambda: previews[-1].shape == (480, 640, 3), timeout=20)
     assert np.array_equal(viewPixels(redView)[150, 200, :3].shape, (3,))
     (volume,) = cameraVolumes()
     assert volume.GetImageData().GetDimensions() == (640, 480, 1)
@@ -256,7 +256,7 @@ def test_slice_view_on_and_off_while_live(app, widget, redView, pictures):
     assert app.spin(cameraVolumes, timeout=20)
     widget.logic.stop()
     settled(app, widget.logic)
-    assert cameraVolumes() == [], "no picture of the user is left when Live is off"
+    assert cameraVolumes() == [], "no image of the user is left when Live is off"
 
 
 def test_slice_views_volume_deleted_while_live_comes_back(app, widget, redView):
@@ -270,7 +270,7 @@ def test_slice_views_volume_deleted_while_live_comes_back(app, widget, redView):
     assert app.spin(lambda: cameraVolumes() and cameraVolumes() != [volume], timeout=20)
 
 
-def test_no_picture_is_saved(app, widget, redView, tmp_path):
+def test_no_image_is_saved(app, widget, redView, tmp_path):
     import zipfile
 
     import slicer
@@ -324,7 +324,7 @@ def test_dark_photographs(shared, model, photo, gain, expected):
 @pytest.mark.parametrize("edge", ["left", "right", "top", "bottom"])
 @pytest.mark.parametrize("cut", [-0.15, 0.25])
 def test_hand_that_is_partly_out_of_view(shared, model, edge, cut):
-    """A real picture cropped beside the hand, and through it."""
+    """A real image cropped beside the hand, and through it."""
     import cv2
 
     from LiveHandLib.detection import detector
@@ -364,11 +364,11 @@ def test_hand_that_goes_away_is_small_before_it_is_lost(shared, model):
             image = np.ascontiguousarray(renderer.render(hand.pose({}, placement((0, 0, distance))))[:, :, ::-1])
             hands = handDetector.detect(image, 33 * number)
             seen.append((distance, hints.hint(image, hands) if hands else "lost"))
-    told = [hint for _distance, hint in seen]
+    reported = [hint for _distance, hint in seen]
     order = ["", "small", "lost"]
-    assert sorted(set(told), key=order.index) == order
+    assert sorted(set(reported), key=order.index) == order
     assert all(hint == "" for distance, hint in seen if distance <= 1000)
-    assert told.index("small") < told.index("lost")
+    assert reported.index("small") < reported.index("lost")
 
 
 def test_hint_in_the_panel(app, widget, shared):

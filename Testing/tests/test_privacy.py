@@ -105,7 +105,7 @@ class Tracking:
         assert self.process.stdout.readline() == "live\n"
 
     def events(self) -> list:
-        """What Python's auditing told from Live being ticked until the clip was over and the recording made."""
+        """What Python's auditing reported from Live being ticked until the clip was over and the recording made."""
         output = self.process.communicate(timeout=120)[0]
         assert self.process.returncode == 0
         return json.loads(output.splitlines()[-1])
@@ -295,10 +295,10 @@ def test_nothing_is_there_that_could_execute_a_file():
         assert names & forbidden == set(), path
 
 
-# Pictures
+# Images
 
 
-def test_scene_saved_while_everything_shows_the_picture_has_none(app, widget, redView, tmp_path):
+def test_scene_saved_while_everything_shows_the_preview_has_none(app, widget, redView, tmp_path):
     import zipfile
 
     import slicer
@@ -321,7 +321,7 @@ def test_scene_saved_while_everything_shows_the_picture_has_none(app, widget, re
         assert not re.search(rb"<(?!Slice)\w*(Volume|Image)\w*\s", contents[name]), name
 
 
-def test_picture_is_out_of_the_slice_view_while_a_dialog_is_open(app, widget, redView):
+def test_preview_is_out_of_the_slice_view_while_a_dialog_is_open(app, widget, redView):
     """Slicer's dialog for saving puts a screenshot of the views into the scene's file."""
     import qt
 

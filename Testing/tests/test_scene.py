@@ -81,7 +81,7 @@ def test_right_is_right_and_up_is_up(app, logic, tracked):
     logic.worker.tracked.disconnect(note)
     imageX = np.array([frame.hands["Right"].imagePx[:, 0].mean() for frame in tracked])
     r = np.array(ras)[:, :, 0].mean(axis=1)
-    # The user's right is the picture's left, and the 3D view from anterior has the patient's left at its right.
+    # The user's right is the image's left, and the 3D view from anterior has the patient's left at its right.
     assert np.ptp(imageX) > 50
     assert np.corrcoef(imageX, r)[0, 1] > 0.95
     upright = np.array(ras)[0]
@@ -179,20 +179,20 @@ def test_what_is_shown_is_chosen_in_the_panel_at_any_time(app, widget):
         node = getattr(parameterNode, name)
         return bool(node and node.GetDisplayNode().GetVisibility())
 
-    def look(isSurface: bool, isSkeleton: bool) -> None:
+    def expectVisible(isSurface: bool, isSkeleton: bool) -> None:
         assert (isVisible("rightSurface"), isVisible("rightSkeleton")) == (isSurface, isSkeleton)
 
-    look(False, False)
+    expectVisible(False, False)
     seen = logic.frame
     logic.showFrame(seen)
-    look(True, False)
+    expectVisible(True, False)
     landmarks = parameterNode.rightLandmarks.GetDisplayNode()
     assert landmarks.GetVisibility() and landmarks.GetVisibility2D() and not landmarks.GetVisibility3D()
     box.setCurrentIndex(1)
-    look(False, True)
+    expectVisible(False, True)
     assert landmarks.GetVisibility3D()
     box.setCurrentIndex(2)
-    look(True, True)
+    expectVisible(True, True)
     assert parameterNode.rightSurface.GetDisplayNode().GetOpacity() < 1, "the skeleton can be seen"
     box.setCurrentIndex(1)
 
@@ -206,9 +206,9 @@ def test_what_is_shown_is_chosen_in_the_panel_at_any_time(app, widget):
     assert parameterNode.rightSurface.GetPolyData().GetMTime() > before
     assert parameterNode.rightSurface.GetPolyData().GetBounds()[0] > 500
     logic.showFrame(replace(seen, hands={}))
-    look(False, False)
+    expectVisible(False, False)
     box.setCurrentIndex(1)
-    look(False, False)
+    expectVisible(False, False)
 
 
 def test_surface_is_cut_by_slices_and_keeps_the_colour_it_was_given(app, widget):
@@ -561,7 +561,7 @@ def test_uncertainty_grows_while_the_hand_is_hidden(app, logic):
 
 
 def focalPoint(app) -> np.ndarray:
-    """What the 3D view's camera looks at, (3,) mm in RAS."""
+    """The focal point of the 3D view's camera, (3,) mm in RAS."""
     renderer = app.view.renderWindow().GetRenderers().GetFirstRenderer()
     return np.array(renderer.GetActiveCamera().GetFocalPoint())
 

@@ -1,4 +1,4 @@
-"""The skin: it is the rig's where the rig's joints are known, a hand in every picture of the clips, and never worse."""
+"""The skin: it is the rig's where the rig's joints are known, a hand in every frame of the clips, and never worse."""
 
 import os
 import subprocess
@@ -55,7 +55,7 @@ class Inspection:
         self.restEdges = edges(self.rest.points, self.triangles)
         self.count, self.area, self.edge, self.inverted = 0, 0.0, 0.0, 0.0
 
-    def look(self, skin: HandSurface) -> None:
+    def inspect(self, skin: HandSurface) -> None:
         across = doubleAreas(skin.points, self.triangles)
         areas = np.linalg.norm(across, axis=1)
         size = np.sqrt(areas.sum() / self.restAreas.sum())
@@ -192,7 +192,7 @@ def test_whatever_the_landmarks_are_it_is_a_hand(skin, landmarks):
     spread = np.linalg.norm(landmarks[:, None] - landmarks[None], axis=2).max()
     assert distances.max() < 2 * spread + 1, "mm: nothing flies away"
     if spread > 10:
-        inspection.look(skin)
+        inspection.inspect(skin)
         # Fingers that point in all directions tear at the skin between them, and that is all.
         assert inspection.area < 6 and inspection.edge < 6 and inspection.inverted < 0.06
 
@@ -211,7 +211,7 @@ def test_bones_without_length_and_bones_that_come_straight_back(skin):
     inspection = Inspection()
     for landmarks in (together, back):
         skin.update(landmarks)
-        inspection.look(skin)
+        inspection.inspect(skin)
     assert inspection.area < 2 and inspection.edge < 2 and inspection.inverted < 0.02
 
 
@@ -263,14 +263,14 @@ def test_mesh_that_cannot_be_read(tmp_path, content):
 
 
 @pytest.mark.parametrize("clip", ["bundled", "hand_desk.mp4"])
-def test_every_picture_of_a_clip_shows_a_hand(app, logic, tracked, model, request, clip):
+def test_every_frame_of_a_clip_shows_a_hand(app, logic, tracked, model, request, clip):
     path = SAMPLE_CLIP if clip == "bundled" else request.getfixturevalue("shared") / "clips" / clip
     play(app, logic, path, everyFrame=True)
     skin, inspection = HandSurface(MESH), Inspection()
     for frame in tracked:
         if "Right" in frame.hands:
             skin.update(frame.hands["Right"].cameraMm)
-            inspection.look(skin)
+            inspection.inspect(skin)
     assert inspection.count > 0.9 * len(tracked) > 100
     assert inspection.area < 2 and inspection.edge < 2, "no spikes"
     assert inspection.inverted < 0.02

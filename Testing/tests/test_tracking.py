@@ -1,4 +1,4 @@
-"""Finding hands in pictures: real MediaPipe on real pictures."""
+"""Finding hands in images: real MediaPipe on real images."""
 
 import contextlib
 import os
@@ -13,6 +13,7 @@ import pytest
 from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
+from LiveHandLib.threads.schedule import GilSchedule
 from support.paths import MODEL, ROOT
 
 
@@ -32,7 +33,7 @@ def rgb(path) -> np.ndarray:
     ],
 )
 def test_hands_in_photographs(shared, model, photo, sides):
-    """The sides were read off the pictures by eye: none of them is mirrored."""
+    """The sides were read off the images by eye: none of them is mirrored."""
     image = rgb(shared / "photos" / photo)
     with detector.HandDetector(model, numberOfHands=2) as handDetector:
         hands = handDetector.detect(image, 0)

@@ -25,24 +25,24 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="run.py demo", description=__doc__)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--source", metavar="FILE", help="video or picture file (default: the bundled sample clip)")
+    source.add_argument("--source", metavar="FILE", help="video or image file (default: the bundled sample clip)")
     source.add_argument("--camera", metavar="N", type=int, help="number of a camera of this computer")
     source.add_argument(
         "--fake-camera", metavar="CLIP", help="a camera that sees a clip, read by OpenCV's V4L2 backend (Linux only)"
     )
     parser.add_argument("--every-frame", action="store_true", help="take every frame, not the clip's own time")
-    parser.add_argument("--frames", metavar="N", type=int, help="stop after N frames have been looked at")
+    parser.add_argument("--frames", metavar="N", type=int, help="stop after N frames have been processed")
     parser.add_argument(
         "--hands",
         metavar="N",
         type=int,
         choices=(1, 2),
-        help="hands to look for (default: 2 in a picture, otherwise 1, because looking for a second one takes time)",
+        help="hands to detect (default: 2 in an image, otherwise 1, because detecting a second one takes time)",
     )
     parser.add_argument("--headless", action="store_true", help="open no window even where there is a display")
     parser.add_argument("--gil", choices=("kept", "released"), default="kept", help="kept as Slicer does (default)")
     parser.add_argument("--json", metavar="FILE", help="write the figures")
-    parser.add_argument("--screenshot", metavar="PNG", help="write a picture of the 3D view")
+    parser.add_argument("--screenshot", metavar="PNG", help="write an image of the 3D view")
     parser.add_argument("--landmarks", metavar="NPZ", help="write the landmarks of every frame")
     options = parser.parse_args(argv)
     if options.hands is None:
@@ -141,7 +141,7 @@ class Recorder:
         )
 
     def middleFrame(self):
-        """The frame to picture: of those with most hands the one nearest the middle, or None."""
+        """The frame to show: of those with most hands the one nearest the middle, or None."""
         most = max((len(frame.hands) for frame in self.frames), default=0)
         if not most:
             return None
@@ -231,7 +231,7 @@ def main(argv: list[str]) -> int:
             lookAtHands(app.view, logic.getParameterNode())
             path = options.screenshot or "LiveHandDemo.png"
             app.view.savePng(path)
-            print(f"picture: {path}")
+            print(f"image: {path}")
         if not app.headless and app.window.visible:
             print("Close the window to end the demo.")
             app.exec(options.gil)

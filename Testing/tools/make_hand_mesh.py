@@ -26,7 +26,7 @@ SOFTENED_MM = 9.0
 """Over which distance the weights are evened out.
 
 As they come, the skin between two fingers grows to four times its area in a fist. This is about the least with which
-no triangle grows to twice its size in any picture of the clips.
+no triangle grows to twice its size in any frame of the clips.
 """
 
 

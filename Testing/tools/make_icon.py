@@ -56,7 +56,7 @@ def drawHand(image, colour, grow):
 
 
 def drawIcon():
-    """Return the icon as a BGRA picture."""
+    """Return the icon as a BGRA image."""
     canvas = np.zeros((SIZE * OVERSAMPLING, SIZE * OVERSAMPLING, 3), np.uint8)
     alpha = canvas[:, :, 0].copy()
     drawHand(alpha, 255, OUTLINE)

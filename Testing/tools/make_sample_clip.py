@@ -1,6 +1,6 @@
 """Render the bundled sample clip: a right hand that waves, grasps, points, pinches before a webcam.
 
-The same mesh gives the same clip; its last picture leads smoothly into the first. For the mesh's licence see
+The same mesh gives the same clip; its last frame leads smoothly into the first. For the mesh's licence see
 LiveHand/Resources/SampleHand.LICENSE.md.
 
     python3 Testing/run.py make sample_clip [right.glb] [SampleHand.mp4]
@@ -17,7 +17,7 @@ from support.paths import SAMPLE_CLIP, SHARED
 FRAME_RATE = 30
 FRAME_COUNT = 180
 SIZE = (640, 480)
-LENS_BLUR = 0.6  # px, standard deviation; as soft as a webcam's picture, and a quarter less to store
+LENS_BLUR = 0.6  # px, standard deviation; as soft as a webcam's image, and a quarter less to store
 
 # Bends in degrees, see RiggedHand.pose(); a finger that is not named stays open.
 OPEN = {}
@@ -42,7 +42,7 @@ def bendsAt(phase):
 def placementAt(phase):
     """The hand's pose in the camera frame at a phase of the loop, from 0 to 1.
 
-    It sways from the elbow, in the half of the picture where a user who faces the camera has the right hand.
+    It sways from the elbow, in the half of the image where a user who faces the camera has the right hand.
     """
     turn = 2 * np.pi * phase
     sway = np.sin(2 * turn)

@@ -46,10 +46,10 @@ def bothHands(app, logic, meshes: Path) -> None:
     right = RiggedHand.load(meshes / "right.glb").pose(POINT, placement((-115, 10, 470), 10, -30, 52))
     left = RiggedHand.load(meshes / "left.glb").pose(HOLD, placement((125, 10, 480), 10, 40, -25))
     with tempfile.TemporaryDirectory() as folder:
-        picture = str(Path(folder) / "hands.png")
-        cv2.imwrite(picture, HandRenderer(HandCamera.typical((1280, 720))).render(right, left))
+        path = str(Path(folder) / "hands.png")
+        cv2.imwrite(path, HandRenderer(HandCamera.typical((1280, 720))).render(right, left))
         logic.getParameterNode().numberOfHands = 2
-        logic.setSource(picture)
+        logic.setSource(path)
         logic.start()
         stop(app, logic)
 

@@ -307,7 +307,7 @@ class _ListParameter(_Parameter):
 
 
 class _NodeParameter(_Parameter):
-    """A node is a reference; the empty text only tells that it was set. As in Slicer it is kept as any other value."""
+    """A node is a reference; the empty text only says that it was set. As in Slicer it is kept as any other value."""
 
     validators = ()
 
@@ -331,7 +331,7 @@ _parameterClasses = {int: _NumberParameter, float: _NumberParameter, str: _TextP
 
 
 def _makeParameter(name, hint):
-    # One more annotation makes plain and annotated types look alike.
+    # One more annotation makes plain and annotated types alike.
     type_, *annotations = typing.get_args(Annotated[hint, None])[:-1]
     if typing.get_origin(type_) is list:
         return _ListParameter(name, type_, annotations)
@@ -498,7 +498,7 @@ def _makeConnector(widget, parameter):
 
 
 class _Kept:
-    """The value of one parameter, kept as Slicer keeps it: read at once and whenever the node tells of a change.
+    """The value of one parameter, kept as Slicer keeps it: read at once and whenever the node reports a change.
 
     Not when it is asked for. So what a node comes to have without a ModifiedEvent afterwards, as the references of a
     scene that is imported, is not seen; and a text that cannot be read raises within the node's event.
