@@ -89,7 +89,7 @@ def obstacle(requirementsFile: str | Path) -> LiveHandError | None:
                 return LiveHandError("packageHidden", package=one.name, folder=str(folder))
         return LiveHandError("packageMissing", package=str(requirement))
     for requirement in _read(requirementsFile):
-        version = getattr(sys.modules.get(_IMPORTED_AS.get(requirement.name)), "__version__", None)
+        version = getattr(sys.modules.get(_IMPORTED_AS.get(requirement.name, "")), "__version__", None)
         try:
             if version and not _accepts(requirement, Version(version)):
                 return LiveHandError("restartNeeded", package=requirement.name, version=version)
@@ -170,8 +170,8 @@ def _prepare(requirements: list[Requirement]) -> None:
 
 def _ask(requirements: list[Requirement], there: dict[str, Installed | None], leftOver: list[Installed]) -> None:
     lines = [
-        _("{package} (in place of {version})").format(package=requirement, version=there[requirement.name].version)
-        if there[requirement.name]
+        _("{package} (in place of {version})").format(package=requirement, version=before.version)
+        if (before := there[requirement.name])
         else str(requirement)
         for requirement in requirements
     ]

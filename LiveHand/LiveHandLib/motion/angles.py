@@ -1,12 +1,14 @@
 """Joint angles as tables and a chart of the MRML scene. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import slicer
 import vtk
 from vtk.util.numpy_support import vtk_to_numpy
 
+from ..pose.estimator import TrackedHand
 from . import joints
 
 PINCH = "Pinch distance"
@@ -21,18 +23,19 @@ _UNITS = {TIME: "s", PINCH: "mm"} | dict.fromkeys(joints.ANGLES, "degrees")
 _COLORS = ("E69F00", "56B4E9", "009E73", "CC79A7", "0072B2", "D55E00", "666666")
 
 
-def measure(hands: list, side: str) -> np.ndarray:
+def measure(hands: Sequence[TrackedHand | None], side: str) -> np.ndarray:
     """What the tables' columns hold.
 
-    :param hands: :class:`worker.TrackedHand` of one side; None where it is not seen.
+    :param hands: of one side; None where it is not seen.
     :returns: (n, 21) in the order of :data:`MEASURES`; NaN where it is not seen.
     """
     values = np.full((len(hands), len(MEASURES)), np.nan)
-    seen = [index for index, hand in enumerate(hands) if hand]
+    seen = {index: hand for index, hand in enumerate(hands) if hand}
     if seen:
-        shapes = np.array([np.column_stack([hands[index].imagePx, hands[index].depthPx]) for index in seen])
-        values[seen, :-1] = joints.jointAngles(shapes, side)
-        values[seen, -1] = joints.pinchDistance(np.array([hands[index].cameraMm for index in seen]))
+        rows = list(seen)
+        shapes = np.array([np.column_stack([hand.imagePx, hand.depthPx]) for hand in seen.values()])
+        values[rows, :-1] = joints.jointAngles(shapes, side)
+        values[rows, -1] = joints.pinchDistance(np.array([hand.cameraMm for hand in seen.values()]))
     return values
 
 
@@ -88,14 +91,14 @@ class LiveTable:
         if node:
             _setColumns(node)
         self._rows = np.empty((0, 1 + len(MEASURES)))
-        self._noted: list[tuple] = []
+        self._noted: list[tuple[float, TrackedHand | None]] = []
         self._nextUpdate = 0.0
 
-    def add(self, seconds: float, hand) -> None:
+    def add(self, seconds: float, hand: TrackedHand | None) -> None:
         """Note a frame.
 
         :param seconds: the frame's time, s.
-        :param hand: the :class:`worker.TrackedHand`, or None where it is not seen.
+        :param hand: None where it is not seen.
         """
         wasSeen = self._noted[-1][1] if self._noted else len(self._rows) and not np.isnan(self._rows[-1, -1])
         if hand or wasSeen:  # one empty row makes the plot's line end
@@ -108,9 +111,9 @@ class LiveTable:
         if not self._noted:
             return
         self._nextUpdate = time.perf_counter() + self.EVERY_S
-        seconds, hands = zip(*self._noted, strict=True)
+        seconds = np.array([seconds for seconds, _hand in self._noted])
+        new = np.column_stack([seconds, measure([hand for _seconds, hand in self._noted], self._side)])
         self._noted.clear()
-        new = np.column_stack([seconds, measure(hands, self._side)])
         self._rows = np.concatenate([self._rows, new])[-self.ROWS :]
         fillTable(self.node, self._rows[:, 0], self._rows[:, 1:])
 

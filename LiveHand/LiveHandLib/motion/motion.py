@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import slicer
 
 from ..detection import detector
 from ..errors import LiveHandError
+from ..pose.estimator import TrackedFrame
 from . import angles, recording
 from .streamclock import StreamClock
 
@@ -20,7 +22,7 @@ class Motion:
     :ivar recording: the :class:`recording.Recording` under way, or ended and not yet in the scene; or None.
     """
 
-    def __init__(self, getParameterNode: Callable[[], object]) -> None:
+    def __init__(self, getParameterNode: Callable[[], Any]) -> None:
         self._getParameterNode = getParameterNode
         self.forget()
 
@@ -31,8 +33,8 @@ class Motion:
         self._tables: dict[str, angles.LiveTable] = {}
         self._clock = StreamClock()
 
-    def add(self, frame) -> None:
-        """Process a frame, a :class:`worker.TrackedFrame`."""
+    def add(self, frame: TrackedFrame) -> None:
+        """Measure and record a frame."""
         parameterNode = self._getParameterNode()
         if self.recording:
             self.recording.add(frame, parameterNode.cameraToRAS)
@@ -122,7 +124,7 @@ class Motion:
             tables = {side: table for side, table in tables.items() if table}
             angles.updateChart(parameterNode.anglesChart, tables, list(parameterNode.plottedMeasures))
 
-    def _measureAngles(self, frame) -> None:
+    def _measureAngles(self, frame: TrackedFrame) -> None:
         seconds = self._clock.at(frame)
         for side in detector.HANDEDNESSES:
             hand, table = frame.hands.get(side), self._tables.get(side)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import slicer
@@ -21,11 +21,12 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 from ..detection import detector
 from ..errors import LiveHandError
 from ..landmarks import LANDMARK_NAMES
+from ..pose.estimator import TrackedFrame, TrackedHand
 from ..scene import handnodes
 from . import angles
 from .streamclock import StreamClock
 
-Steps = Generator[float, None, object]
+Steps = Generator[float, None, Any]
 """Does a little work at each step and yields how much of all is done, 0 to 1; returns the result."""
 
 CSV_HEADER = "time_s,hand,landmark,R_mm,A_mm,S_mm\n"
@@ -34,7 +35,7 @@ _ROLE = "LiveHand.Recorded"  # attribute of a sequence node: which hand's landma
 _CAMERA = "Camera"  # that it has the transforms
 
 
-def finish(steps: Steps):
+def finish(steps: Steps) -> Any:
     """Do all the steps at once, and return their result."""
     while True:
         try:
@@ -45,7 +46,7 @@ def finish(steps: Steps):
 
 class _Frame(NamedTuple):
     seconds: float
-    hands: dict  # the worker's TrackedHand by side
+    hands: dict[str, TrackedHand]
     cameraToRas: np.ndarray
 
 
@@ -80,10 +81,9 @@ class Recording:
         """Note no more."""
         self.isStopped = True
 
-    def add(self, frame, cameraToRas: "slicer.vtkMRMLTransformNode | None") -> None:
+    def add(self, frame: TrackedFrame, cameraToRas: "slicer.vtkMRMLTransformNode | None") -> None:
         """Note a frame, unless the recording was stopped or is full.
 
-        :param frame: a :class:`worker.TrackedFrame`.
         :param cameraToRas: the transform node that the hands are under, if there is one yet.
         """
         if self.isStopped or self.isFull:
@@ -158,10 +158,8 @@ def makeNodes(recording: Recording) -> Steps:
 def _freeName(base: str) -> str:
     """A name that no recording has, not even one of which only some nodes are left."""
     taken = [node.GetName() or "" for node in slicer.util.getNodesByClass("vtkMRMLNode")]
-    for number in itertools.count():
-        name = f"{base}_{number}" if number else base
-        if not any(f"{other} ".startswith(f"{name} ") for other in taken):
-            return name
+    names = (f"{base}_{number}" if number else base for number in itertools.count())
+    return next(name for name in names if not any(f"{other} ".startswith(f"{name} ") for other in taken))
 
 
 def _newSequence(name: str, role: str) -> "slicer.vtkMRMLSequenceNode":
@@ -179,7 +177,9 @@ def _rate(frames: list[_Frame]) -> float:
     return 1.0 / median(steps) if steps else 1.0
 
 
-def _browse(browser, sequence, proxy) -> None:
+def _browse(
+    browser: "slicer.vtkMRMLSequenceBrowserNode", sequence: "slicer.vtkMRMLSequenceNode", proxy: "slicer.vtkMRMLNode"
+) -> None:
     slicer.mrmlScene.AddNode(sequence)
     browser.AddSynchronizedSequenceNode(sequence)
     browser.AddProxyNode(proxy, sequence, False)
@@ -225,18 +225,16 @@ def writeCsv(browser: "slicer.vtkMRMLSequenceBrowserNode", path: str | Path) -> 
             part.unlink()
 
 
-def _sequencesOf(browser) -> dict[str, "slicer.vtkMRMLSequenceNode"]:
+def _sequencesOf(browser: "slicer.vtkMRMLSequenceBrowserNode") -> dict[str, "slicer.vtkMRMLSequenceNode"]:
     """The sequences of a recording by their role; of another browser, none."""
     sequences = vtk.vtkCollection()
     browser.GetSynchronizedSequenceNodes(sequences, True)
     return {sequence.GetAttribute(_ROLE): sequence for sequence in sequences if sequence.GetAttribute(_ROLE)}
 
 
-def _positions(landmarks, transform) -> np.ndarray:
+def _positions(landmarks: "slicer.vtkMRMLMarkupsNode", transform: "slicer.vtkMRMLTransformNode") -> np.ndarray:
     """(21, 3) in RAS of a recorded point list and the transform recorded with it."""
     points = vtk.vtkPoints()
-    landmarks.GetControlPointPositionsWorld(
-        points
-    )  # recorded nodes are under no transform: in the camera's coordinate system
+    landmarks.GetControlPointPositionsWorld(points)  # in the camera's: recorded nodes are under no transform
     matrix = slicer.util.arrayFromTransformMatrix(transform)
     return vtk_to_numpy(points.GetData()) @ matrix[:3, :3].T + matrix[:3, 3]

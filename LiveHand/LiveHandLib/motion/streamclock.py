@@ -1,5 +1,7 @@
 """The time of a frame in tables and recordings. Knows nothing of MRML or Qt."""
 
+from ..pose.estimator import TrackedFrame
+
 
 class StreamClock:
     """Turns the frames' times into seconds from the first one, which never stand still and never go back.
@@ -11,12 +13,12 @@ class StreamClock:
     """Shorter steps are made longer: Slicer's sequences take times that are 1 ms apart for one and the same."""
 
     def __init__(self) -> None:
-        self._last = None
+        self._last: TrackedFrame | None = None
 
-    def at(self, frame) -> float:
-        """The time of the next frame, a :class:`worker.TrackedFrame`, in s."""
+    def at(self, frame: TrackedFrame) -> float:
+        """The time of the next frame, s."""
         if self._last is None:
-            self._startMs, self._seconds = frame.timestampMs, 0.0
+            self._startMs, self._seconds = float(frame.timestampMs), 0.0
         else:
             earliest = self._seconds + self.SHORTEST_STEP_S
             if frame.timestampMs <= self._last.timestampMs:

@@ -29,6 +29,29 @@ class TrackedHand(Hand):
 
 
 @dataclass(frozen=True)
+class TrackedFrame:
+    """The hands in one frame and their poses.
+
+    :ivar number: how many frames the source had before this one, dropped ones included.
+    :ivar timestampMs: time in the stream, ms.
+    :ivar captureTime: when the frame was available, s on ``time.perf_counter``'s clock.
+    :ivar imageSize: the image's width and height, px.
+    :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
+    """
+
+    number: int
+    timestampMs: int
+    captureTime: float
+    imageSize: tuple[int, int]
+    hands: dict[str, TrackedHand]
+
+    @property
+    def availableAt(self) -> float:
+        """The name of ``captureTime`` in the first release; to be removed after the next one."""
+        return self.captureTime
+
+
+@dataclass(frozen=True)
 class PoseParameters:
     """What has to be known for millimetres, and how smooth they shall be.
 

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
 
 from ..detection import detector
 from ..pose import coordinates, handpose
-from ..tracking.worker import TrackedFrame, TrackedHand
+from ..pose.estimator import TrackedFrame, TrackedHand
 from . import handnodes
 
 
@@ -29,7 +30,7 @@ class HandDisplay:
 
     def __init__(
         self,
-        getParameterNode: Callable[[], object],
+        getParameterNode: Callable[[], Any],
         meshPath: Path,
         color: Callable[[str], tuple[float, float, float] | None],
     ) -> None:
@@ -39,7 +40,7 @@ class HandDisplay:
         self._hands: dict[str, handnodes.HandNodes] = {}
         self._pointers: dict[str, handnodes.PointerNodes] = {}
         self._shown: Mapping[str, TrackedHand] = {}
-        self._shownAs: tuple = ()  # the parameters that say how
+        self._shownAs: tuple[Any, ...] = ()  # the parameters that say how
         self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
         self._framesUntilCentered = self.FRAMES_UNTIL_CENTERED
         self._nodesBeforeImport: list[slicer.vtkMRMLDisplayableNode] = []
@@ -90,13 +91,13 @@ class HandDisplay:
             self._shownAs = shownAs
             self.show(self._shown)
 
-    def _handNodes(self, side: str, parameterNode) -> handnodes.HandNodes:
+    def _handNodes(self, side: str, parameterNode: Any) -> handnodes.HandNodes:
         if side not in self._hands:
             self._hands[side] = handnodes.HandNodes(side, parameterNode, self.meshPath, self._color(side))
         self._hands[side].nodes = parameterNode
         return self._hands[side]
 
-    def _showPointer(self, side: str, landmarks: np.ndarray | None, parameterNode) -> None:
+    def _showPointer(self, side: str, landmarks: np.ndarray | None, parameterNode: Any) -> None:
         if landmarks is not None and parameterNode.pointer:
             if side not in self._pointers:
                 self._pointers[side] = handnodes.PointerNodes(side, parameterNode)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import slicer
@@ -185,7 +186,7 @@ class HandNodes:
 
     KINDS = ("Landmarks", *Display.BOTH.kinds)
 
-    def __init__(self, side: str, nodes, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
+    def __init__(self, side: str, nodes: Any, meshPath: Path, color: tuple[float, float, float] | None = None) -> None:
         self._side = side
         self.nodes = nodes
         self._meshPath = meshPath
@@ -210,7 +211,7 @@ class HandNodes:
         for kind in shown:
             if not self._isReady(kind):
                 self._makeReady(kind)
-        if shown:
+        if landmarks is not None:
             slicer.util.updateMarkupsControlPointsFromArray(self._used["Landmarks"], landmarks)
             for kind in display.kinds:
                 self._models[kind].update(landmarks)
@@ -317,7 +318,7 @@ class PointerNodes:
     CONE_LENGTH_MM, CONE_RADIUS_MM = 12.0, 3.0
     _CONE = "LiveHand.PointerModel"  # the role of the cone's node for the transform node
 
-    def __init__(self, side: str, nodes) -> None:
+    def __init__(self, side: str, nodes: Any) -> None:
         self._side = side
         self.nodes = nodes
         self._matrix = vtk.vtkMatrix4x4()
@@ -346,7 +347,7 @@ class PointerNodes:
         if display and bool(display.GetVisibility()) != (matrix is not None):
             display.SetVisibility(matrix is not None)
 
-    def _newCone(self, transform) -> "slicer.vtkMRMLModelNode":
+    def _newCone(self, transform: "slicer.vtkMRMLLinearTransformNode") -> "slicer.vtkMRMLModelNode":
         cone = vtk.vtkConeSource()
         cone.SetHeight(self.CONE_LENGTH_MM)
         cone.SetRadius(self.CONE_RADIUS_MM)

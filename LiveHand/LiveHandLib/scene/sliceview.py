@@ -1,5 +1,7 @@
 """The preview in a slice view. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
+from typing import Any
+
 import numpy as np
 import slicer
 import vtk
@@ -19,9 +21,9 @@ class CameraSlice:
     """
 
     def __init__(self) -> None:
-        self._volume: slicer.vtkMRMLVectorVolumeNode | None = None
-        self._size: tuple | None = None
-        self._before: tuple | None = None  # what the view showed, and how
+        self._volume: Any = None  # a slicer.vtkMRMLVectorVolumeNode
+        self._size: tuple[int, ...] | None = None
+        self._before: tuple[Any, ...] | None = None  # what the view showed, and how
 
     def update(self, image: np.ndarray) -> None:
         """Show an image, in place of the one before.

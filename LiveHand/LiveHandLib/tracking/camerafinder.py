@@ -24,7 +24,7 @@ class CameraFinder(qt.QObject):
 
     def __init__(self) -> None:
         qt.QObject.__init__(self)
-        self._thread = None
+        self._thread: object = None
         self._failure: LiveHandError | None = None
         self._nodes = devicequery.nodes()
         self._timer = qt.QTimer(self)

@@ -300,6 +300,7 @@ class TrackingLoop:
             self._send(frame, hands, bool(hands), meter)
 
     def _calibrate(self, reader: framereader.FrameReader, meter: _Meter) -> None:
+        assert self.settings.board
         collector = boardviews.ViewCollector(self.settings.board, self._schedule)
         with contextlib.suppress(EOFError):  # at the end of a file there may be enough views as well
             for frame in self._frames(reader):

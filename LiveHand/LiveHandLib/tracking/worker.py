@@ -5,42 +5,22 @@ All of this file runs in the GUI thread; what the thread does stands in ``loop.p
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import qt
 
 from ..calibration import boardviews
 from ..errors import LiveHandError
-from ..pose.estimator import HandPoseEstimator, PoseParameters, TrackedHand
+from ..pose.estimator import HandPoseEstimator, PoseParameters
+from ..pose.estimator import TrackedFrame as TrackedFrame
+from ..pose.estimator import TrackedHand as TrackedHand
 from ..threads.gil import lender
 from . import loop, preview
-from .loop import Settings, Statistics
+from .loop import Settings as Settings
+from .loop import Statistics as Statistics
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
-
-
-@dataclass(frozen=True)
-class TrackedFrame:
-    """What the worker found in one frame.
-
-    :ivar number: how many frames the source had before this one, dropped ones included.
-    :ivar timestampMs: time in the stream, ms.
-    :ivar captureTime: when the frame was available, s on ``time.perf_counter``'s clock.
-    :ivar imageSize: the image's width and height, px.
-    :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
-    """
-
-    number: int
-    timestampMs: int
-    captureTime: float
-    imageSize: tuple[int, int]
-    hands: dict[str, TrackedHand]
-
-    @property
-    def availableAt(self) -> float:
-        """The name of ``captureTime`` in the first release; to be removed after the next one."""
-        return self.captureTime
 
 
 class TrackingWorker(qt.QObject):
@@ -103,7 +83,7 @@ class TrackingWorker(qt.QObject):
     @property
     def settings(self) -> Settings | None:
         """What is tracked, with the pose parameters as they are now; None when Live is off."""
-        if self._loop is None:
+        if not self._loop or not self._estimator:
             return None
         return replace(self._loop.settings, poseParameters=self._estimator.poseParameters)
 
@@ -199,8 +179,9 @@ class TrackingWorker(qt.QObject):
         if isinstance(result, boardviews.Progress):
             self.calibrating.emit(result)
             return
-        height, width = frame.image.shape[:2]
         run = self._loop
+        assert run and self._estimator, "of the run that is under way"
+        height, width = frame.image.shape[:2]
         hands = self._estimator.estimate(result, (width, height), frame.timestampMs)
         self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands))
         if run.stop.is_set():
