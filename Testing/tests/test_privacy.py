@@ -36,6 +36,10 @@ HARMLESS = ("os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.add_dll_direc
 def hook(event, arguments):
     if not recording.is_set() or event in HARMLESS:
         return
+    if "LiveHand-messages-" in str(arguments[0]):
+        return  # where there are no files in memory: the lines that MediaPipe writes to stderr, while it is loaded
+    if event == "open" and isinstance(arguments[0], int):
+        return  # something that is open already
     if event.startswith(WATCHED) and (event != "open" or arguments[2] & WRITING):
         events.append([event, str(arguments[0])])
 

@@ -25,6 +25,7 @@ import numpy as np
 from .. import installed
 from ..errors import LiveHandError
 from ..threads.schedule import GilSchedule
+from . import librarymessages
 
 HANDEDNESSES = ("Left", "Right")
 
@@ -68,13 +69,16 @@ _VARIABLES_READ_LATER = {
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "1",
     "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",
     "OPENCV_AVFOUNDATION_SKIP_AUTH": "1",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
 }
 """What OpenCV's camera backends read when they are first used, so they stay set. On Linux a read waits 10 s for a
 frame, and the camera cannot be given back meanwhile; 1 s is enough. On Windows some cameras take 20 s to minutes to
 open with Media Foundation's hardware transforms (opencv issue 17687). On macOS the permission is asked for by
-``devicequery``: OpenCV does not wait for the answer."""
-_VARIABLES_READ_BY_CV2 = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0"}
-"""On Linux the threads that OpenCV shares its work with poll for more of it 2000 times before they go to sleep (its
+``devicequery``: OpenCV does not wait for the answer. FFmpeg writes a line or more to stderr for each damaged frame,
+which Slicer shows as errors; LiveHand has a sentence for it (-8 is FFmpeg's AV_LOG_QUIET)."""
+_VARIABLES_READ_BY_CV2 = {"OPENCV_THREAD_POOL_ACTIVE_WAIT_WORKER": "0", "OPENCV_LOG_LEVEL": "ERROR"}
+"""Slicer shows OpenCV's warnings as errors, for they go to stderr: of a camera that cannot be opened, for example. On
+Linux the threads that OpenCV shares its work with poll for more of it 2000 times before they go to sleep (its
 ``core/src/parallel_impl.cpp``): for converting the colours of 30 frames a second, they poll for longer than they work,
 on cores that detection needs."""
 
@@ -307,6 +311,8 @@ class HandDetector:
     :param numberOfHands: how many hands to find at most, 1 or 2.
     :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :raises LiveHandError: ``modelUnusable`` when MediaPipe cannot use the bundle.
+
+    :ivar messages: the lines of information and warnings that MediaPipe wrote when this was made.
     """
 
     def __init__(self, model: bytes, numberOfHands: int = 1, schedule: GilSchedule | None = None) -> None:
@@ -323,13 +329,15 @@ class HandDetector:
             running_mode=vision.RunningMode.VIDEO,
             num_hands=numberOfHands,
         )
-        try:
-            with self._executor.patched():
-                self._landmarker = vision.HandLandmarker.create_from_options(options)
-        except (ValueError, RuntimeError) as error:
-            raise LiveHandError("modelUnusable", detail=str(error)) from error
-        isKnown = mediapipe.__version__ in KNOWN_VERSIONS
-        self._library = _Library(self._landmarker._handle) if isKnown else None
+        with librarymessages.taken() as self.messages:
+            try:
+                with self._executor.patched():
+                    self._landmarker = vision.HandLandmarker.create_from_options(options)
+            except (ValueError, RuntimeError) as error:
+                raise LiveHandError("modelUnusable", detail=str(error)) from error
+            isKnown = mediapipe.__version__ in KNOWN_VERSIONS
+            self._library = _Library(self._landmarker._handle) if isKnown else None
+            self.restart()  # MediaPipe's last warnings come with the first detection
 
     def __enter__(self) -> "HandDetector":
         return self
@@ -339,7 +347,8 @@ class HandDetector:
 
     def close(self) -> None:
         """Give back what MediaPipe holds. The detector cannot be used any more."""
-        self._landmarker.close()
+        with librarymessages.taken():
+            self._landmarker.close()
 
     def restart(self) -> None:
         """Begin another stream: forget the hands of the one before, and let time begin anew."""

@@ -96,6 +96,13 @@ class Waiting(Message):
 
 
 @dataclass
+class DetectorMade(Message):
+    """A new detector is ready; MediaPipe wrote these lines meanwhile."""
+
+    lines: list[str]
+
+
+@dataclass
 class Live(Message):
     """The first frame has been processed."""
 
@@ -153,9 +160,10 @@ class KeptDetector:
         self._detector: detector.HandDetector | None = None
         self._kind: tuple[str, int] | None = None
 
-    def prepare(self, settings: Settings, schedule: GilSchedule) -> None:
+    def prepare(self, settings: Settings, schedule: GilSchedule) -> detector.HandDetector | None:
         """Begin another stream; with the same detector if model and number of hands are the same.
 
+        :returns: the detector if it is a new one.
         :raises LiveHandError: see :func:`detector.loadModel` and :class:`detector.HandDetector`.
         """
         model = detector.loadModel(settings.modelPath, settings.modelSha256)
@@ -163,10 +171,11 @@ class KeptDetector:
         if self._detector and self._kind == kind:
             with self._closedOnError():
                 self._detector.restart()
-        else:
-            self.close()
-            self._detector = detector.HandDetector(model, settings.numberOfHands, schedule)
-            self._kind = kind
+            return None
+        self.close()
+        self._detector = detector.HandDetector(model, settings.numberOfHands, schedule)
+        self._kind = kind
+        return self._detector
 
     def detect(self, frame: framereader.Frame) -> list[detector.Hand]:
         """Find the hands in the next frame, see :meth:`detector.HandDetector.detect`."""
@@ -294,7 +303,9 @@ class TrackingLoop:
 
     def _track(self, reader: framereader.FrameReader, meter: _Meter) -> None:
         reserveCoreForGui()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
-        self._kept.prepare(self.settings, self._schedule)
+        made = self._kept.prepare(self.settings, self._schedule)
+        if made:
+            self._post(DetectorMade(made.messages))
         for frame in self._frames(reader):
             hands = self._kept.detect(frame)
             self._send(frame, hands, bool(hands), meter)

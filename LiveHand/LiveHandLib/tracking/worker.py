@@ -3,6 +3,7 @@
 All of this file runs in the GUI thread; what the thread does stands in ``loop.py``.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,6 +172,10 @@ class TrackingWorker(qt.QObject):
     def _onWaiting(self, message: loop.Waiting) -> None:
         self.waiting.emit(message.reason)
 
+    def _onDetectorMade(self, message: loop.DetectorMade) -> None:
+        if message.lines:
+            logging.debug("\n".join(["LiveHand: MediaPipe reports", *message.lines]))
+
     def _onLive(self, _message: loop.Live) -> None:
         self._setState(LIVE)
 
@@ -208,6 +213,7 @@ class TrackingWorker(qt.QObject):
 
     _HANDLERS: ClassVar[dict[type[loop.Message], Callable[..., None]]] = {
         loop.Waiting: _onWaiting,
+        loop.DetectorMade: _onDetectorMade,
         loop.Live: _onLive,
         loop.FrameProcessed: _onFrameProcessed,
         loop.Calibrated: _onCalibrated,
