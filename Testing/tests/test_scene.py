@@ -88,6 +88,40 @@ def test_right_is_right_and_up_is_up(app, logic, tracked):
     assert upright[12, 2] - upright[0, 2] > 100, "the middle finger's tip is above the wrist, in mm"
 
 
+def test_a_hand_that_comes_nearer_or_goes_farther_is_not_cut_off(app, logic):
+    import slicer
+
+    from LiveHandLib.scene.handnodes import HandNodes
+
+    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    parameterNode, hand = logic.getParameterNode(), logic.frame.hands["Right"].cameraMm
+    camera = app.view.cameraNode().GetCamera()
+    start = slicer.util.arrayFromTransformMatrix(parameterNode.cameraToRAS)
+    renderer = app.view.renderWindow().GetRenderers().GetFirstRenderer()
+    nodes = HandNodes("Right", parameterNode, MESH)
+
+    def isWhole(path: float) -> bool:
+        """Whether the hand is shown wholly after it has moved so much of the way to the view's camera."""
+        matrix = start.copy()
+        matrix[:3, 3] += path * (np.array(camera.GetPosition()) - center)
+        parameterNode.cameraToRAS.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+        nodes.update(hand)
+        seen = app.view.image()
+        renderer.ResetCameraClippingRange()
+        whole = app.view.image()
+        assert np.ptp(whole) > 50, "there is something to be seen"
+        return np.mean(np.abs(seen.astype(int) - whole).max(axis=2) > 30) < 0.001
+
+    nodes.update(hand)
+    slicer.util.resetThreeDViews()
+    center = slicer.util.arrayFromMarkupsControlPoints(parameterNode.rightLandmarks, world=True).mean(axis=0)
+    assert [path for path in (0.0, 0.3, 0.5, 0.7, 0.85, -1.0, -5.0) if not isWhole(path)] == []
+    assert isWhole(0.5)
+    before = camera.GetMTime()
+    nodes.update(hand + 1.0)
+    assert camera.GetMTime() == before, "it is wide enough"
+
+
 def test_skeletons_normals_point_outwards(app):
     from vtk.util.numpy_support import vtk_to_numpy
 

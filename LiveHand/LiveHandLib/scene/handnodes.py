@@ -1,5 +1,6 @@
 """The hands as nodes of the MRML scene. Knows MRML and VTK, nothing of Qt, cameras or threads."""
 
+import math
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
@@ -19,6 +20,13 @@ JOINT_RADIUS_MM = 4.5
 BONE_RADIUS_MM = 2.5
 SKIN_COLORS = {"Left": (0.80, 0.60, 0.50), "Right": (0.93, 0.71, 0.60)}
 SKIN_OPACITY_WITH_SKELETON = 0.5
+
+REACH = 1.5
+"""How far a hand with its skin reaches from the middle finger's knuckle, over the knuckle's distance from the wrist:
+the tips of thumb and middle finger are about 1.2 away."""
+NEAREST = 0.01
+"""How near the near clipping plane may come, over the far one's distance: VTK's own limit for depth buffers of 16 bits
+(``vtkRenderer::NearClippingPlaneTolerance``)."""
 
 
 class Display(Enum):
@@ -215,6 +223,7 @@ class HandNodes:
             slicer.util.updateMarkupsControlPointsFromArray(self._used["Landmarks"], landmarks)
             for kind in display.kinds:
                 self._models[kind].update(landmarks)
+            widenClippingRanges(self._used["Landmarks"])
         # Only when it changes: what the user hides by hand while the hand is seen stays hidden.
         for kind in set(shown) ^ set(self._shown):
             if self._used[kind].GetDisplayNode():
@@ -376,6 +385,32 @@ def fillLandmarks(node: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
         node.SetNthControlPointLocked(number, True)
     node.SetLocked(True)
     node.EndModify(modified)
+
+
+def widenClippingRanges(landmarks: "slicer.vtkMRMLMarkupsFiducialNode") -> None:
+    """Let no camera of the 3D views cut off a hand that comes nearer to it, or goes farther away.
+
+    Slicer fits a camera's clipping range to what is visible when the user moves the camera or centers the view
+    (vtkMRMLCameraWidget, qMRMLThreeDView), but not when what is visible moves. Here it is widened, where it has to be.
+
+    :param landmarks: with the 21 landmarks of the hand.
+    """
+    wrist, knuckle = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+    landmarks.GetNthControlPointPositionWorld(Landmark.WRIST, wrist)
+    landmarks.GetNthControlPointPositionWorld(Landmark.MIDDLE_FINGER_MCP, knuckle)
+    reach = REACH * math.dist(wrist, knuckle)
+    scene = landmarks.GetScene()
+    for index in range(scene.GetNumberOfNodesByClass("vtkMRMLCameraNode")):
+        camera = scene.GetNthNodeByClass(index, "vtkMRMLCameraNode").GetCamera()
+        x, y, z = camera.GetPosition()
+        along = camera.GetDirectionOfProjection()
+        depth = (knuckle[0] - x) * along[0] + (knuckle[1] - y) * along[1] + (knuckle[2] - z) * along[2]
+        near, far = camera.GetClippingRange()
+        nearest, farthest = max(depth - reach, NEAREST * far), depth + reach
+        if (nearest < near and farthest > 0.0) or farthest > far:
+            # By more than is needed now: the hand moves on.
+            far = max(far, 1.5 * farthest) if farthest > far else far
+            camera.SetClippingRange(min(near, max(nearest / 1.5, NEAREST * far)), far)
 
 
 def isAnythingElseVisible(own: Iterable["slicer.vtkMRMLNode"]) -> bool:
