@@ -143,8 +143,9 @@ class ScriptedLoadableModuleLogic:
                 if node.GetAttribute("ModuleName") != self.moduleName:  # closing the scene may have removed it
                     node.SetAttribute("ModuleName", self.moduleName)
                 return node
-        nodes = self.getAllParameterNodes()
-        return nodes[0] if nodes else slicer.mrmlScene.AddNode(self.createParameterNode())
+        elif self.getAllParameterNodes():
+            return self.getAllParameterNodes()[0]
+        return slicer.mrmlScene.AddNode(self.createParameterNode())
 
     def getAllParameterNodes(self):
         """All parameter nodes of this module in the scene."""
@@ -152,7 +153,9 @@ class ScriptedLoadableModuleLogic:
         return [node for node in nodes if node.GetAttribute("ModuleName") == self.moduleName]
 
     def createParameterNode(self):
-        """A new parameter node, not in the scene yet."""
+        """A new parameter node, not in the scene yet; None if there is no scene."""
+        if slicer.mrmlScene is None:
+            return None
         node = slicer.mrmlScene.CreateNodeByClass("vtkMRMLScriptedModuleNode")
         node.UnRegister(None)  # from here on Python owns it
         if self.isSingletonParameterNode:
@@ -168,6 +171,7 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
     def __init__(self, *args, **kwargs):
         self.moduleTestNames = []
         super().__init__(*args, **kwargs)
+        self.enableScreenshots, self.screenshotScaleFactor = False, 1.0
         if not self.moduleTestNames:
             self.moduleTestNames = [name for name in dir(self) if "test" in name and callable(getattr(self, name))]
 
@@ -182,6 +186,9 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
     def runTest(self):
         """Run the tests one after the other."""
+        if not self.moduleTestNames:
+            logging.warning(f"No test is defined in {type(self).__name__}")
+            return
         self.setUpClass()
         for name in self.moduleTestNames:
             self.setUp()

@@ -36,12 +36,17 @@ def _asRequirements(requirements):
 
 def pip_check(req):
     """True if the requirements are installed in the versions they ask for."""
-    return all(map(_isInstalled, _asRequirements(req)))
+    seen = set()
+    return all(_isInstalled(requirement, seen) for requirement in _asRequirements(req))
 
 
-def _isInstalled(requirement):
+def _isInstalled(requirement, seen):
     if requirement.marker and not requirement.marker.evaluate():
         return True
+    key = requirement.name.lower(), frozenset(requirement.extras)
+    if key in seen:  # extras may refer to each other
+        return True
+    seen.add(key)
     try:
         installed = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
@@ -52,7 +57,7 @@ def _isInstalled(requirement):
     for dependency in dependencies:
         if dependency.marker and any(dependency.marker.evaluate({"extra": extra}) for extra in requirement.extras):
             dependency.marker = None
-            if not _isInstalled(dependency):
+            if not _isInstalled(dependency, seen):
                 return False
     return True
 
@@ -102,17 +107,30 @@ def pip_install(
     """Run ``pip install``, with Slicer's arguments. The host always blocks, and neither shows progress nor skips.
 
     :param requirements: a string as on the command line, or a list of arguments.
-    :raises subprocess.CalledProcessError: if pip fails, when blocking.
+    :raises subprocess.CalledProcessError: if pip fails, when blocking. It has no output; as in Slicer, an error dialog
+        shows that before if ``show_progress`` is true and the application is not being tested.
     """
     if skip_packages is not None:
         raise NotImplementedError("The host's pip_install has no skip_packages")
+    if not blocking and threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("pip_install(blocking=False) is only supported on the main thread")
     constraint = ["-c", str(constraints)] if constraints else []
+    output = []
+
+    def log(line):
+        output.append(line)
+        (print if blocking or not logCallback else logCallback)(line)
+
     try:
         if no_deps_requirements:
-            _pip(["install", "--no-deps", *_asArguments(no_deps_requirements), *constraint], logCallback)
-        _pip(["install", *_asArguments(requirements), *constraint], logCallback)
+            _pip(["install", "--no-deps", *_asArguments(no_deps_requirements), *constraint], log)
+        _pip(["install", *_asArguments(requirements), *constraint], log)
     except subprocess.CalledProcessError as error:
         if blocking:
+            isShown = show_progress and threading.current_thread() is threading.main_thread()
+            if isShown and not slicer.app.testingEnabled():
+                title = f"{requester} - Installation Failed" if requester else "Installation Failed"
+                slicer.util.errorDisplay("Package installation failed.", title, detailedText="\n".join(output))
             raise
         _call(completedCallback, error.returncode)
     else:
@@ -142,12 +160,10 @@ def _call(callback, *args):
 def _pip(arguments, logCallback):
     command = [sys.executable, "-m", "pip", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    output = []
     for line in process.stdout:
-        output.append(line)
         (logCallback or print)(line.rstrip())
         if threading.current_thread() is threading.main_thread():
             slicer.app.processEvents()  # keeps the windows alive, as Slicer's progress dialog does
     if process.wait():
-        raise subprocess.CalledProcessError(process.returncode, command, output="".join(output))
+        raise subprocess.CalledProcessError(process.returncode, command)
     importlib.invalidate_caches()

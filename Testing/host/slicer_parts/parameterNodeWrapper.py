@@ -7,6 +7,7 @@ As in Slicer, a wrong type or a value that a validator refuses raises, and so do
 
 import collections.abc
 import enum
+import logging
 import pathlib
 import typing
 import weakref
@@ -151,6 +152,9 @@ class _Parameter:
         instance = IsInstance((int, float) if type_ is float else type_)
         own = [annotation for annotation in annotations if isinstance(annotation, Validator)]
         self.validators = [*self.validators, instance, *own]
+        unused = [annotation for annotation in annotations if not isinstance(annotation, Validator | Default)]
+        if unused:
+            logging.warning(f"Unused annotations: {unused}")
 
     @property
     def serializer(self):
@@ -214,6 +218,8 @@ class _PathParameter(_Parameter):
 
 
 class _EnumParameter(_Parameter):
+    validators = ()  # None fails as well, but as what has no name
+
     @property
     def initial(self):
         return next(iter(self.type))
@@ -230,10 +236,13 @@ class _EnumParameter(_Parameter):
 
 
 class _ObservedList(collections.abc.MutableSequence):
-    """What a list parameter reads as: who changes it changes the parameter. As in older Slicers, it equals no list."""
+    """What a list parameter reads as: who changes it changes the parameter. It takes part in no sum, see ``+=``."""
 
     def __init__(self, parameter, node, values):
         self._parameter, self._node, self._values = parameter, node, values
+
+    def __eq__(self, other):
+        return self._values == (other._values if isinstance(other, _ObservedList) else other)
 
     def __len__(self):
         return len(self._values)
