@@ -44,7 +44,7 @@ _PREVIEW_WIDTH_PX = 320
 
 @dataclass(frozen=True)
 class Progress:
-    """What was found in a frame, and how far the calibration is.
+    """What was found in a frame, and what the calibration still wants.
 
     :ivar preview: (height, width, 3) uint8 RGB, small and mirrored: the image, dark in the cells where corners are
         still wanted, with the corners found.
