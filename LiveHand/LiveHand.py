@@ -1,4 +1,5 @@
 import importlib
+import math
 import sys
 import time
 
@@ -13,6 +14,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
+from LiveHandLib.landmarks import Landmark
 from LiveHandLib.logic import LiveHandLogic
 from LiveHandLib.panel.calibration import CalibrationPanel
 from LiveHandLib.panel.hand import HandPanel
@@ -80,8 +82,8 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = LiveHandLogic()
         self.sourcePanel = SourcePanel(self.ui, self.logic)
         self.livePanel = LivePanel(self.ui, self.logic, self.updatePackages)
-        self.handPanel = HandPanel(self.ui, self.logic, self.livePanel.tell)
-        self.calibrationPanel = CalibrationPanel(self.ui, self.logic, self.livePanel.tell)
+        self.handPanel = HandPanel(self.ui, self.logic, self.livePanel.showError)
+        self.calibrationPanel = CalibrationPanel(self.ui, self.logic, self.livePanel.showError)
         self.motionPanel = MotionPanel(self.ui, self.logic)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -225,7 +227,7 @@ class LiveHandTest(ScriptedLoadableModuleTest):
             self.assertGreater(statistics.framesTracked, 0.9 * statistics.framesRead)
             landmarks = slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().rightLandmarks, world=True)
             self.assertEqual(landmarks.shape, (21, 3))
-            wristToMiddleMm = ((landmarks[9] - landmarks[0]) ** 2).sum() ** 0.5
+            wristToMiddleMm = math.dist(landmarks[Landmark.WRIST], landmarks[Landmark.MIDDLE_FINGER_MCP])
             self.assertTrue(50 < wristToMiddleMm < 130, wristToMiddleMm)
         finally:
             logic.close()

@@ -217,4 +217,4 @@ def test_blue_stays_blue():
 def test_other_images_are_refused(image):
     with pytest.raises(LiveHandError) as error:
         framereader.toRgb(image)
-    assert error.value.reason == "pictureUnusable"
+    assert error.value.reason == "imageUnusable"

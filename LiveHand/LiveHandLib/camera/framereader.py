@@ -65,7 +65,7 @@ class Frame:
 def toRgb(image: np.ndarray) -> np.ndarray:
     """Any image that OpenCV delivers as (height, width, 3) uint8 RGB: grey, BGR or BGRA, 8 or 16 bit.
 
-    :raises LiveHandError: ``pictureUnusable`` for any other, and for one that is too small or large.
+    :raises LiveHandError: ``imageUnusable`` for any other, and for one that is too small or large.
     """
     import cv2
 
@@ -75,7 +75,7 @@ def toRgb(image: np.ndarray) -> np.ndarray:
     conversion = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}.get(channels)
     isSized = image.shape[0] in SIDES_PX and image.shape[1] in SIDES_PX
     if conversion is None or image.dtype != np.uint8 or not isSized:
-        raise LiveHandError("pictureUnusable", shape=str(image.shape), dtype=str(image.dtype))
+        raise LiveHandError("imageUnusable", shape=str(image.shape), dtype=str(image.dtype))
     return cv2.cvtColor(image, conversion)
 
 

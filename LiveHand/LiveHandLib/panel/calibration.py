@@ -20,13 +20,13 @@ class CalibrationPanel:
 
     :param ui: the panel's widgets.
     :param logic: the :class:`LiveHandLogic`.
-    :param tell: shows an error to the user.
+    :param showError: shows an error to the user.
     """
 
     SETTINGS = "LiveHand/Board/"
 
-    def __init__(self, ui, logic, tell) -> None:
-        self._ui, self._logic, self._tell = ui, logic, tell
+    def __init__(self, ui, logic, showError) -> None:
+        self._ui, self._logic, self._showError = ui, logic, showError
         ui.boardKindComboBox.addItem(_("ChArUco board"), CHARUCO)
         ui.boardKindComboBox.addItem(_("Chessboard"), CHESSBOARD)
         for paper in PAPERS_MM:
@@ -131,7 +131,7 @@ class CalibrationPanel:
                 detector.importPackages("opencv-python")
                 savePdf(board, paper, path)
             except Exception as error:
-                self._tell(error)
+                self._showError(error)
             else:
                 qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
 
@@ -221,7 +221,7 @@ class CalibrationPanel:
         try:
             action()
         except Exception as error:
-            self._tell(error)
+            self._showError(error)
         self.update()
 
 

@@ -14,11 +14,11 @@ class HandPanel:
 
     :param ui: the panel's widgets.
     :param logic: the :class:`LiveHandLogic`.
-    :param tell: shows an error to the user.
+    :param showError: shows an error to the user.
     """
 
-    def __init__(self, ui, logic, tell) -> None:
-        self._ui, self._logic, self._tell = ui, logic, tell
+    def __init__(self, ui, logic, showError) -> None:
+        self._ui, self._logic, self._showError = ui, logic, showError
         ui.centerViewButton.connect("clicked(bool)", self.onCenterViewButton)
         ui.viewComboBox.connect("activated(int)", self.onViewActivated)
         ui.modelButton.connect("clicked(bool)", self.onModelButton)
@@ -61,7 +61,7 @@ class HandPanel:
             try:
                 self._logic.setModel(path)
             except Exception as error:
-                self._tell(error)
+                self._showError(error)
 
     def onModelResetButton(self) -> None:
         """Go back to the hand model that comes with LiveHand."""

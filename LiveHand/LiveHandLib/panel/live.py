@@ -58,7 +58,7 @@ class LivePanel:
             self._logic.installPackages()
         except Exception as error:
             self._onPackagesChanged()
-            self.tell(error)
+            self.showError(error)
         else:
             self._onPackagesChanged()
 
@@ -104,7 +104,7 @@ class LivePanel:
             self._ui.modeLabel.setText("")
             self._ui.previewLabel.clear()
 
-    def tell(self, error: Exception) -> None:
+    def showError(self, error: Exception) -> None:
         """Tell the user in one sentence, and Slicer's log the rest."""
         error = LiveHandError.of(error)
         error.log()

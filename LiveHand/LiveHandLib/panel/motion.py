@@ -95,7 +95,7 @@ class MotionPanel:
         recording = self._logic.motion.recording
         if recording and recording.isFull:
             self.keepRecording()
-            self._tell(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
+            self._showError(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
         elif recording or self._ui.recordButton.checked:
             self.update()
 
@@ -143,7 +143,7 @@ class MotionPanel:
 
     # What takes long, and how it ends
 
-    def _tell(self, error: Exception) -> None:
+    def showError(self, error: Exception) -> None:
         """Tell the user in one sentence, which stays until something else is done here, and Slicer's log the rest."""
         error = LiveHandError.of(error)
         error.log()
@@ -154,7 +154,7 @@ class MotionPanel:
         """Do the steps of something, a few at a time.
 
         :param begin: returns the :data:`recording.Steps`.
-        :param activity: what the user is told meanwhile.
+        :param activity: what the panel shows meanwhile.
         :param onDone: called after the last one.
         """
         self._message = ""
@@ -163,7 +163,7 @@ class MotionPanel:
             self._timer.start()
             self.update()
         except Exception as error:
-            self._tell(error)
+            self._showError(error)
 
     def onTimeout(self) -> None:
         """Do a few steps more."""
@@ -178,10 +178,10 @@ class MotionPanel:
             onDone()
         except LiveHandError as error:
             self.close()
-            self._tell(error)
+            self._showError(error)
         except Exception as error:
             self.close()
-            self._tell(error)
+            self._showError(error)
             return
         if self._steps is None:
             self.onStateChanged(self._logic.worker.state)

@@ -1,4 +1,4 @@
-"""What the user is told: one sentence for each failure, saying what happened and what to do."""
+"""The sentences that the panel shows: one for each failure, saying what happened and what to do."""
 
 from slicer.i18n import tr as _
 
@@ -131,7 +131,7 @@ def sentence(error: LiveHandError) -> str:
             "{path} is an image of the kind {kind}, which this OpenCV cannot read as a whole: convert it to JPEG, PNG "
             "or a video."
         ),
-        "pictureUnusable": _(
+        "imageUnusable": _(
             "These are images of an unknown kind or size ({shape}, {dtype}): choose another camera or file."
         ),
         "calibrationMissing": _("The calibration file {path} cannot be read: choose another one."),

@@ -12,7 +12,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..landmarks import BONE_COLORS, BONES, LANDMARK_NAMES
+from ..landmarks import BONE_COLORS, BONES, LANDMARK_NAMES, Landmark
 from ..pose.coordinates import CAMERA_TO_RAS
 from .surface import HandSurface
 
