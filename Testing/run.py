@@ -143,10 +143,11 @@ def make(arguments):
 def lint(arguments):
     """Check the code without running it: ruff's rules, the format, and the types; --fix mends what ruff can mend."""
     mends = "--fix" in arguments
+    checkout = hashlib.sha256(str(TESTING).encode()).hexdigest()[:12]  # mypy keeps files by their path in it
     checks = [
         ["ruff", "check", "--no-cache", *arguments, "."],
         ["ruff", "format", "--no-cache", *([] if mends else ["--check"]), "."],
-        ["mypy", f"--cache-dir={cacheFolder() / 'mypy'}"],
+        ["mypy", f"--cache-dir={cacheFolder() / 'mypy' / checkout}"],
     ]
     codes = [subprocess.call([sys.executable, "-m", *check], cwd=TESTING.parent) for check in checks]
     return max(map(abs, codes))
