@@ -508,11 +508,15 @@ def test_palm_width_is_followed_while_live_without_a_pause(app, widget, tracked)
     states = []
     widget.logic.worker.stateChanged.connect(states.append)
     distances = []
+
+    def seen():
+        return [frame.hands["Right"] for frame in tracked[5:] if "Right" in frame.hands]
+
     for width in (50.0, 100.0):
         widget.ui.palmWidthSpinBox.value = width
-        start = len(tracked)
-        assert app.spin(lambda start=start: len(tracked) > start + 10, timeout=20)
-        distances.append(np.median([frame.hands["Right"].cameraMm[:, 2].mean() for frame in tracked[-5:]]))
+        tracked.clear()  # of the first five, the smoothing is not over
+        assert app.spin(lambda: len(seen()) > 5, timeout=20)
+        distances.append(np.median([hand.cameraMm[:, 2].mean() for hand in seen()]))
     widget.logic.worker.stateChanged.disconnect(states.append)
     assert states == []
     assert distances[1] / distances[0] == pytest.approx(2, rel=0.15)
