@@ -5,6 +5,7 @@
     python3 Testing/run.py benchmark [options]
     python3 Testing/run.py soak [options]
     python3 Testing/run.py make [name]
+    python3 Testing/run.py slicer PATH [options]
     python3 Testing/run.py lint [--fix]
 
 The environment is kept in the user's cache folder and made anew when the requirements change. Needs nothing but Python.
@@ -140,6 +141,13 @@ def make(arguments):
     return importlib.import_module(f"tools.make_{arguments[0]}").main(arguments[1:])
 
 
+def slicer(arguments):
+    """Check the module in a Slicer that is installed on this computer."""
+    from slicercheck.command import main
+
+    return main(arguments)
+
+
 def lint(arguments):
     """Check the code without running it: ruff's rules, the format, and the types; --fix mends what ruff can mend."""
     mends = "--fix" in arguments
@@ -153,7 +161,9 @@ def lint(arguments):
     return max(map(abs, codes))
 
 
-COMMANDS = {command.__name__: command for command in (demo, tests, benchmark, accuracy, angles, soak, make, lint)}
+COMMANDS = {
+    command.__name__: command for command in (demo, tests, benchmark, accuracy, angles, soak, make, slicer, lint)
+}
 
 
 # The environment
@@ -377,6 +387,8 @@ def main():
         commands = "".join(f"\n  {name:10} {command.__doc__.splitlines()[0]}" for name, command in COMMANDS.items())
         say(f"Usage: python3 Testing/run.py <command> [options]\n{commands}")
         return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    if arguments[0] == "slicer":  # which has all that is needed
+        return slicer(arguments[1:])
     if sys.version_info[:2] not in PYTHONS:
         versions = "3.10 to 3.13"
         other = supportedPython()

@@ -433,7 +433,7 @@ class ModuleManager(qt.QObject):
         return self
 
     def selectModule(self, name):
-        self._application.showModule(name)
+        self._application.showModule(name or None)
 
     @property
     def selectedModule(self):
