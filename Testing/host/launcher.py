@@ -1,14 +1,38 @@
 """Starts the host application as Slicer is started: with Slicer's options, and the script in its event loop."""
 
 import argparse
+import os
+import stat
 import sys
+import types
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import qt
+import slicer
 
 from host.application import Application
+
+
+class ErrorLog:
+    """``slicer.app.errorLogModel()`` of what is written to stderr; each line is an error, as in Slicer.
+
+    It is read from the file that stderr is; empty where it is none.
+    """
+
+    def _lines(self):
+        isFile = hasattr(os, "pread") and stat.S_ISREG(os.fstat(2).st_mode)
+        return os.pread(2, 1 << 24, 0).decode(errors="replace").splitlines() if isFile else []
+
+    def logEntryCount(self):
+        return len(self._lines())
+
+    def logEntryDescription(self, row):
+        return self._lines()[row]
+
+    def index(self, row, column):
+        return types.SimpleNamespace(data=lambda: "Error")
 
 
 def main():
@@ -21,6 +45,7 @@ def main():
     options, arguments = parser.parse_known_args()
 
     application = Application(testing=True)
+    slicer.app.errorLogModel = ErrorLog
     for path in sorted(options.additional_module_path.glob("*.py")):
         application.loadModule(path)
 

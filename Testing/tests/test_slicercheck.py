@@ -52,6 +52,7 @@ def test_quick_check_of_the_host(tmp_path):
         "first hand in sight",
         "reload while live",
         "the module's own tests",
+        "error log",
         "quit while live",
     }
     for step in outcomes:
