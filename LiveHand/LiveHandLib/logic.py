@@ -25,6 +25,7 @@ from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
 from .scene.handdisplay import HandDisplay
+from .scene.rendering import PromptRendering
 from .scene.sliceview import CameraSlice
 from .scene.surface import MESH_FILE_NAME
 from .settings.calibrations import CameraCalibrations
@@ -47,6 +48,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     :ivar worker: the :class:`TrackingWorker`, whose signals report results, state, failures and figures.
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar display: the :class:`HandDisplay`, which shows the hands in the scene.
+    :ivar rendering: the :class:`PromptRendering`, which brings each frame to the screen at once; can be switched off.
     :ivar userSettings: the :class:`UserSettings`.
     :ivar parameters: the :class:`SceneParameters`, which reads the parameter node.
     :ivar cameraCalibrations: the :class:`CameraCalibrations`.
@@ -66,6 +68,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.cameraCalibrations = CameraCalibrations(self.userSettings.calibrationFolder())
         self.motion = motion.Motion(self.getParameterNode)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
+        self.rendering = PromptRendering(lambda: (node.GetDisplayNode() for node in self.display.nodes()))
         self._cameraSlice = CameraSlice()
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
@@ -89,6 +92,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             slicer.app.disconnect("aboutToQuit()", self.close)
             for tag in self._sceneTags:
                 slicer.mrmlScene.RemoveObserver(tag)
+            self.rendering.close()
             self.worker.close()
             self.worker = None
             self.display.show({})
@@ -247,13 +251,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def showFrame(self, frame: worker.TrackedFrame) -> None:
         """Move the hands' nodes to where they are in a frame, and hide those that are not in it."""
-        self.frame = frame
+        before, self.frame = self.frame, frame
         self.display.noteSeen(frame)
         if slicer.mrmlScene.IsImporting():
             return  # in an event loop in the midst of it: the scene's own nodes may be still to come
         with self._stopOnError():
             self.display.showFrame(frame)
             self.motion.add(frame)
+            if frame.hands or (before and before.hands):
+                self.rendering.request()
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     def latencyMs(self) -> float:

@@ -3,8 +3,8 @@
 Every measurement is a process of its own; the rows are measured in turn, several times over. Figures are compared
 within a turn only, as ratios, because a computer is not equally fast at all times.
 
-The 3D view does not render meanwhile: what that costs depends on the graphics card, is the same for all rows, and
-holds the GUI thread for some milliseconds a frame where there is no card. One row has it on, for scale.
+Without a layout in a row's name no view renders meanwhile. In the rows with one, the views render as Slicer's do, in
+software if there is no graphics card; *frame to screen* is the time until the last of them shows the frame.
 """
 
 import argparse
@@ -36,8 +36,16 @@ ROWS = {
     "livehand": "LiveHand",
     "released": "LiveHand, GIL released (for scale)",
     "naive": "LiveHand with a 5 ms timer instead of its hand-over",
-    "rendering": "LiveHand, with the 3D view rendering (for scale)",
+    "pipe-3d": "second process (socket), 3D only",
+    "livehand-3d": "LiveHand, 3D only",
+    "pipe-fourup": "second process (socket), four-up",
+    "livehand-fourup": "LiveHand, four-up",
 }
+LAYOUTS = {"3d": "OneUp3D", "fourup": "FourUp"}
+"""Slicer's layouts, by the end of a row's name."""
+VIEWS_SIZE = (800, 600)
+"""Width and height of all views together, px."""
+
 PACES = {"free": None, "30": 30.0, "60": 60.0}
 WARM_UP_FRAMES = 30
 """Left out of the figures: shaders are compiled, nodes made and times learnt meanwhile."""
@@ -56,6 +64,10 @@ BARS = {
     "live_to_hand_s": ("<=", 1.0),
     "scene_update_ms": ("<=", 0.5),
     "memory_growth_mb": ("<=", 5.0),
+    "ratio_gui_plain_cpu_30": ("<=", 0.25),
+    **{f"ratio_screen_{layout}_30": ("<=", 0.95) for layout in LAYOUTS},
+    **{f"ratio_cpu_{layout}_30": ("<=", 1.0) for layout in LAYOUTS},
+    **{f"dropped_{layout}_30": ("<=", 0) for layout in LAYOUTS},
 }
 
 
@@ -173,13 +185,20 @@ def send(way: str, address: str, clip: str, pace: float | None, cpuFile: str) ->
 class Meter:
     """Notes frames as they arrive, and what they cost.
 
+    :param views: those that show the frames.
+
     :ivar blockedS: how long each call of our code held the GUI thread, s; whoever makes such a call appends to it.
     """
 
-    def __init__(self, heartbeat=None) -> None:
+    def __init__(self, heartbeat=None, views=()) -> None:
         self.latenciesMs, self.times, self.numbers, self.blockedS = [], [], [], []
         self._heartbeat = heartbeat
         self._start = None
+        self._views = frozenset(range(len(views)))
+        self._stale = set()  # the views that have not rendered since the newest frame has arrived
+        self._screenMs = []
+        for number, view in enumerate(views):
+            view.renderWindow().AddObserver("EndEvent", lambda *_, number=number: self._onRendered(number))
 
     def frame(self, number: int, available: float) -> None:
         """A frame has arrived where it was to go.
@@ -191,14 +210,23 @@ class Meter:
         self.times.append(now)
         self.numbers.append(number)
         self.latenciesMs.append(1000 * (now - available))
+        self._available = available
+        self._stale = set(self._views)
         if len(self.times) == WARM_UP_FRAMES:
             self._start = time.process_time()
             self.blockedS.clear()
+            self._screenMs.clear()
             if self._heartbeat:
                 self._heartbeat.start()
 
+    def _onRendered(self, number: int) -> None:
+        if number in self._stale:
+            self._stale.discard(number)
+            if not self._stale:
+                self._screenMs.append(1000 * (time.perf_counter() - self._available))
+
     def figures(self) -> dict:
-        """The figures, without the warm-up; ``cpuS`` is that of this process."""
+        """The figures, without the warm-up; ``cpu_s`` is that of this process, ``shown`` the frames on the screen."""
         if self._heartbeat:
             self._heartbeat.stop()
         times, latencies = self.times[WARM_UP_FRAMES - 1 :], np.array(self.latenciesMs[WARM_UP_FRAMES:])
@@ -211,7 +239,11 @@ class Meter:
             "fps": (len(times) - 1) / duration,
             "latency_ms": float(np.median(latencies)),
             "latency_ms_p95": float(np.percentile(latencies, 95)),
+            "shown": len(self._screenMs),
+            "screen_ms": float(np.median(self._screenMs or [np.nan])),
+            "screen_ms_p95": float(np.percentile(self._screenMs or [np.nan], 95)),
             "gui_fraction": sum(self.blockedS) / duration,
+            "gui_s": sum(self.blockedS) / (len(times) - 1),
             "heartbeat_ms_p99": float(np.percentile(late, 99)),
             "heartbeat_ms_max": float(late.max()),
             "cpu_s": (time.process_time() - self._start) / (len(times) - 1),
@@ -231,14 +263,21 @@ class Meter:
 
 
 @contextlib.contextmanager
-def application(rendering: bool = False):
-    """The host, with the module loaded."""
+def application(layout: str = ""):
+    """The host, with the module loaded.
+
+    :param layout: of the views, a key of :data:`LAYOUTS`; without one, none renders.
+    """
     from host.application import Application, Heartbeat
 
     with Application(headless=True) as app:
+        import slicer
+
         app.loadModule(MODULE)
-        app.view.setRenderPaused(True) if not rendering else None
-        yield app, Meter(Heartbeat())
+        arrangement = f"SlicerLayout{LAYOUTS[layout]}View" if layout else "SlicerLayoutNone"
+        app.layoutManager.widget.setFixedSize(*VIEWS_SIZE)
+        app.layoutManager.setLayout(getattr(slicer.vtkMRMLLayoutNode, arrangement))
+        yield app, Meter(Heartbeat(), app.layoutManager.views() if layout else ())
         if app.errors:
             raise RuntimeError(app.errors)
 
@@ -257,9 +296,9 @@ def handNodes(side: str):
     return handnodes.HandNodes(side, nodes, LiveHand.resourcePath(surface.MESH_FILE_NAME))
 
 
-def received(way: str, clip: str, pace: float | None) -> dict:
+def received(way: str, layout: str, clip: str, pace: float | None) -> dict:
     """A second process sends; the host receives and moves the same nodes as LiveHand does."""
-    with application() as (app, meter):
+    with application(layout) as (app, meter):
         import qt
 
         hand = handNodes("Right")
@@ -378,9 +417,9 @@ def freePort() -> int:
         return server.getsockname()[1]
 
 
-def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
+def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 1) -> dict:
     """The module itself."""
-    with application(rendering=way == "rendering") as (app, meter):
+    with application(layout) as (app, meter):
         from LiveHandLib.threads import gil
         from LiveHandLib.tracking import worker
 
@@ -389,6 +428,8 @@ def livehand(way: str, clip: str, pace: float | None, hands: int = 1) -> dict:
         for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onPosted")):
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
+        logic.rendering.isOn = way != "scheduled"
+        app.view.__class__.__base__.KEEPS_GIL = way != "gilfree"
         logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.captureTime))
         parameterNode = logic.getParameterNode()
         if clip.isdigit():
@@ -580,7 +621,10 @@ def measured(options) -> dict:
         return sceneUpdate()
     if what == "plain":
         return plain(clip, pace)
-    return received(what, clip, pace) if what in RECEIVERS else livehand(what, clip, pace, options.hands)
+    way, _, layout = what.partition("-")
+    if way in RECEIVERS:
+        return received(way, layout, clip, pace)
+    return livehand(way, layout, clip, pace, options.hands)
 
 
 def bars(turns: list[dict], others: dict) -> dict:
@@ -601,7 +645,22 @@ def bars(turns: list[dict], others: dict) -> dict:
         "start_stall_ms": statistics.median(start["start_stall_ms"] for start in others["start"]),
         "live_to_hand_s": statistics.median(start["live_to_hand_s"] for start in others["start"]),
         "scene_update_ms": others["scene"]["one_ms"],
+        "ratio_gui_plain_cpu_30": median(
+            lambda turn: turn["livehand"]["30"]["gui_s"] / turn["plain"]["30"]["cpu_s"]
+        ),
     }
+    for layout in LAYOUTS:
+        for name, key in (("screen", "screen_ms"), ("cpu", "cpu_s")):
+            result[f"ratio_{name}_{layout}_30"] = median(
+                lambda turn, layout=layout, key=key: (
+                    turn[f"livehand-{layout}"]["30"][key] / turn[f"pipe-{layout}"]["30"][key]
+                )
+            )
+        result[f"dropped_{layout}_30"] = median(
+            lambda turn, layout=layout: (
+                max(turn[f"livehand-{layout}"]["30"]["dropped"] - turn[f"pipe-{layout}"]["30"]["dropped"], 0)
+            )
+        )
     if "memory" in others:
         result["memory_growth_mb"] = others["memory"]["growth_mb"]
     return result
@@ -612,6 +671,9 @@ COLUMNS = {
     "latency at 30/s, ms": ("30", "latency_ms", "{:.1f}"),
     "p95": ("30", "latency_ms_p95", "{:.1f}"),
     "latency at 60/s, ms": ("60", "latency_ms", "{:.1f}"),
+    "frame to screen at 30/s, ms": ("30", "screen_ms", "{:.1f}"),
+    "p95 of it": ("30", "screen_ms_p95", "{:.1f}"),
+    "dropped at 30/s": ("30", "dropped", "{:.0f}"),
     "GUI time at 30/s": ("30", "gui_fraction", "{:.1%}"),
     "heartbeat p99, ms": ("30", "heartbeat_ms_p99", "{:.1f}"),
     "worst, ms": ("30", "heartbeat_ms_max", "{:.1f}"),

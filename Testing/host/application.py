@@ -481,6 +481,10 @@ class LayoutManager:
         view = self._views.get(name) if name != "View1" else None
         return view and types.SimpleNamespace(sliceView=lambda: view, mrmlSliceNode=view.mrmlSliceNode)
 
+    def views(self):
+        """The views of the layout."""
+        return [view for name, view in self._views.items() if name in self._LAYOUTS[self.layout]]
+
     def resetThreeDViews(self):
         self._views["View1"].resetFocalPoint()
 

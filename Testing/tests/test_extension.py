@@ -162,6 +162,7 @@ FORBIDDEN = {  # beyond what the layers say
     "threads/gil.py": {"slicer", "vtk", "mediapipe", "cv2"},
     "tracking": {"slicer", "vtk"},
     "scene": {"qt", "mediapipe", "cv2"},
+    "scene/rendering.py": {"mediapipe", "cv2"},
     "motion": {"qt", "mediapipe", "cv2"},
     "packages": {"qt", "mediapipe", "cv2"},
 }
