@@ -41,6 +41,19 @@ ROWS = {
     "pipe-fourup": "second process (socket), four-up",
     "livehand-fourup": "LiveHand, four-up",
 }
+ABLATION = {
+    "poll": "LiveHand, a plain poll every 1 ms instead of its schedule",
+    "unwaited": "LiveHand, the return of a regular call is polled for, not waited for",
+    "believing": "LiveHand, returns that nobody saw are believed",
+    "unclocked": "LiveHand, without the camera's clock",
+    "unseeing": "LiveHand, without asking whether a call is over",
+    "scheduled-3d": "LiveHand, 3D only, rendered when Slicer schedules it",
+    "gilfree-3d": "LiveHand, 3D only, GIL released while a view renders",
+    "scheduled-fourup": "LiveHand, four-up, rendered when Slicer schedules it",
+    "gilfree-fourup": "LiveHand, four-up, GIL released while a view renders",
+}
+"""Rows that lack one thing each, for ``--ablation``."""
+
 LAYOUTS = {"3d": "OneUp3D", "fourup": "FourUp"}
 """Slicer's layouts, by the end of a row's name."""
 VIEWS_SIZE = (800, 600)
@@ -420,11 +433,13 @@ def freePort() -> int:
 def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 1) -> dict:
     """The module itself."""
     with application(layout) as (app, meter):
-        from LiveHandLib.threads import gil
+        from LiveHandLib.threads import gil, schedule
         from LiveHandLib.tracking import worker
 
         if way == "naive":
             gil.GilLender._onTimeout = naiveTimeout
+        if way in ABLATIONS:
+            ABLATIONS[way](gil.GilLender, schedule)
         for cls, name in ((gil.GilLender, "_onTimeout"), (worker.TrackingWorker, "_onPosted")):
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
@@ -461,6 +476,45 @@ def naiveTimeout(lender) -> None:
     lender._collect()
     if lender.isBusy():
         lender._timer.start(5)
+
+
+def withoutSchedule(lender, _schedule) -> None:
+    """A poll every 1 ms, whatever the threads do."""
+    lender._untilLook = lambda self: self.TIMER_S
+    lender._lend = lambda self: self.turns.yieldGil(self.POLL_S, self.TURN_S)
+
+
+def withoutWaiting(lender, _schedule) -> None:
+    """A poll when a call is due, also where it is as regular as a clock."""
+    lender.LONGEST_LOOK_S = 0.0
+
+
+def withoutDoubt(_lender, schedule) -> None:
+    """A call came back when it was seen to, also where nobody had looked for long."""
+    schedule._ReturnTimeEstimator.SHORTLY_S = float("inf")
+
+
+def withoutClock(_lender, schedule) -> None:
+    """A camera's reads are learnt as all other calls, by how long they take."""
+    blockingCall = schedule.Turns.blockingCall
+    schedule.Turns.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
+        self, kind, False, isOver
+    )
+
+
+def withoutIsOver(_lender, schedule) -> None:
+    """Nobody asks whether a call is over."""
+    blockingCall = schedule.Turns.blockingCall
+    schedule.Turns.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(self, kind, periodic)
+
+
+ABLATIONS = {
+    "poll": withoutSchedule,
+    "unwaited": withoutWaiting,
+    "believing": withoutDoubt,
+    "unclocked": withoutClock,
+    "unseeing": withoutIsOver,
+}
 
 
 def start(clip: str) -> dict:
@@ -645,9 +699,7 @@ def bars(turns: list[dict], others: dict) -> dict:
         "start_stall_ms": statistics.median(start["start_stall_ms"] for start in others["start"]),
         "live_to_hand_s": statistics.median(start["live_to_hand_s"] for start in others["start"]),
         "scene_update_ms": others["scene"]["one_ms"],
-        "ratio_gui_plain_cpu_30": median(
-            lambda turn: turn["livehand"]["30"]["gui_s"] / turn["plain"]["30"]["cpu_s"]
-        ),
+        "ratio_gui_plain_cpu_30": median(lambda turn: turn["livehand"]["30"]["gui_s"] / turn["plain"]["30"]["cpu_s"]),
     }
     for layout in LAYOUTS:
         for name, key in (("screen", "screen_ms"), ("cpu", "cpu_s")):
@@ -657,8 +709,8 @@ def bars(turns: list[dict], others: dict) -> dict:
                 )
             )
         result[f"dropped_{layout}_30"] = median(
-            lambda turn, layout=layout: (
-                max(turn[f"livehand-{layout}"]["30"]["dropped"] - turn[f"pipe-{layout}"]["30"]["dropped"], 0)
+            lambda turn, layout=layout: max(
+                turn[f"livehand-{layout}"]["30"]["dropped"] - turn[f"pipe-{layout}"]["30"]["dropped"], 0
             )
         )
     if "memory" in others:
@@ -684,7 +736,9 @@ COLUMNS = {
 def table(turns: list[dict]) -> str:
     """The rows as a Markdown table of medians."""
     lines = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
-    for row, title in ROWS.items():
+    for row, title in {**ROWS, **ABLATION}.items():
+        if row not in turns[0]:
+            continue
         cells = []
         for pace, key, form in COLUMNS.values():
             value = statistics.median(turn[row][pace][key] for turn in turns)
@@ -730,6 +784,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--repeats", metavar="N", type=int, default=3, help="how often the rows take turns (3)")
     parser.add_argument("--clip", metavar="FILE", default=str(SAMPLE_CLIP), help="the clip (the sample clip)")
     parser.add_argument("--quick", action="store_true", help="leave out sizes, numbers of hands and memory")
+    parser.add_argument(
+        "--ablation", action="store_true", help="also measure LiveHand without each part of its schedule"
+    )
     for name in ("--measure", "--send", "--address", "--cpu"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # for its own child processes, as the next two
     parser.add_argument("--pace", type=float, help=argparse.SUPPRESS)
@@ -748,6 +805,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(measured(options)))
         return 0
 
+    rows = {**ROWS, **ABLATION} if options.ablation else ROWS
     turns, others = [], {"start": []}
     with tempfile.TemporaryDirectory() as folder:
         detector.importPackages()
@@ -756,10 +814,10 @@ def main(argv: list[str]) -> int:
             for pace, rate in PACES.items()
         }
         for number in range(options.repeats):
-            turn = {row: {} for row in ROWS}
+            turn = {row: {} for row in rows}
             for pace, rate in PACES.items():
-                for row in ROWS:
-                    print(f"turn {number + 1} of {options.repeats}: {ROWS[row]}, {pace}", file=sys.stderr, flush=True)
+                for row in rows:
+                    print(f"turn {number + 1} of {options.repeats}: {rows[row]}, {pace}", file=sys.stderr, flush=True)
                     with source(clips[pace], rate) as (clip, environment):
                         turn[row][pace] = measure(row, environment, clip=clip, pace=rate or 0)
             turns.append(turn)
