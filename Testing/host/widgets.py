@@ -246,7 +246,7 @@ class ctkVTKAbstractView(qt.QWidget):
         self.interactor().InvokeEvent("LeaveEvent")
 
     def _toVtk(self, event, name):
-        position, modifiers = event.pos(), event.modifiers()
+        position, modifiers = event.pos() if PYTHONQT else event.position().toPoint(), event.modifiers()
         self.interactor().SetEventInformation(
             position.x(),
             self.height - position.y() - 1,
