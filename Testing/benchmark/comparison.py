@@ -44,7 +44,7 @@ ROWS = {
 ABLATION = {
     "poll": "LiveHand, a plain poll every 1 ms instead of its schedule",
     "unwaited": "LiveHand, the return of a regular call is polled for, not waited for",
-    "believing": "LiveHand, returns that nobody saw are believed",
+    "believing": "LiveHand, a return is taken for the time of its observation",
     "unclocked": "LiveHand, without the camera's clock",
     "unseeing": "LiveHand, without asking whether a call is over",
     "scheduled-3d": "LiveHand, 3D only, rendered when Slicer schedules it",
@@ -480,32 +480,34 @@ def naiveTimeout(lender) -> None:
 
 def withoutSchedule(lender, _schedule) -> None:
     """A poll every 1 ms, whatever the threads do."""
-    lender._untilLook = lambda self: self.TIMER_S
-    lender._lend = lambda self: self.turns.yieldGil(self.POLL_S, self.TURN_S)
+    lender._untilPoll = lambda self: self.TIMER_S
+    lender._lend = lambda self: self.schedule.yieldGil(self.POLL_S, self.LONGEST_RUN_S)
 
 
 def withoutWaiting(lender, _schedule) -> None:
-    """A poll when a call is due, also where it is as regular as a clock."""
-    lender.LONGEST_LOOK_S = 0.0
+    """A poll when a call is due, also where it returns regularly."""
+    lender.LONGEST_POLL_S = 0.0
 
 
 def withoutDoubt(_lender, schedule) -> None:
-    """A call came back when it was seen to, also where nobody had looked for long."""
+    """A call has returned when that is observed, also where it was not polled for long."""
     schedule._ReturnTimeEstimator.SHORTLY_S = float("inf")
 
 
 def withoutClock(_lender, schedule) -> None:
     """A camera's reads are learnt as all other calls, by how long they take."""
-    blockingCall = schedule.Turns.blockingCall
-    schedule.Turns.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
+    blockingCall = schedule.GilSchedule.blockingCall
+    schedule.GilSchedule.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
         self, kind, False, isOver
     )
 
 
 def withoutIsOver(_lender, schedule) -> None:
     """Nobody asks whether a call is over."""
-    blockingCall = schedule.Turns.blockingCall
-    schedule.Turns.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(self, kind, periodic)
+    blockingCall = schedule.GilSchedule.blockingCall
+    schedule.GilSchedule.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
+        self, kind, periodic
+    )
 
 
 ABLATIONS = {

@@ -167,7 +167,7 @@ def test_a_thread_that_is_expected_comes_first(app, logic, views, frame, counted
     rendering._timer.stop()
     assert len(rendering._due) == 4
     rendering._took = dict.fromkeys(views.values(), 1.0)
-    monkeypatch.setattr(gil.lender().turns, "expected", lambda: (time.perf_counter() + 0.005,) * 2)
+    monkeypatch.setattr(gil.lender().schedule, "expected", lambda: (time.perf_counter() + 0.005,) * 2)
     rendering._onTimeout()
     assert counted() == [0, 0, 0, 0] and rendering._timer.isActive()
     rendering._onTimeout()

@@ -93,7 +93,7 @@ class PromptRendering:
         if not self._due:
             return
         now = time.perf_counter()
-        back = lender().turns.expected()[0] - now
+        back = lender().schedule.expected()[0] - now
         if not self._hasWaited and back < min(self._took.get(self._due[0], 0.0), self.SCHEDULED_S):
             self._hasWaited = True
             self._timer.start(max(0, math.ceil(1000.0 * back)) + 1)
