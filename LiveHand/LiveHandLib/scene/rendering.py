@@ -1,8 +1,8 @@
 """Brings a frame to the screen at once. Knows Slicer's views, nothing of cameras or hands.
 
-Slicer's views (CTK's ``ctkVTKAbstractView``) render up to 1/60 s after the first change, since they cannot know what else
-will change. Here that is known: all nodes of a frame are moved in one go, and nothing more comes until the next one. So
-the views that show the hands render right after that (``forceRender``, which does what was scheduled), when:
+Slicer's views (CTK's ``ctkVTKAbstractView``) render up to 1/60 s after the first change, since they cannot know what
+else will change. Here that is known: all nodes of a frame are moved in one go, and nothing more comes until the next
+one. So the views that show the hands render right after that (``forceRender``, which does what was scheduled), when:
 
 - all events that wait, for example of a user who turns the view, have been handled (a timer of 0 ms comes last);
 - no thread is expected back during the render. The GUI thread keeps the GIL meanwhile, so that the thread would stand
