@@ -5,9 +5,9 @@ else will change. Here that is known: all nodes of a frame are moved in one go, 
 one. So the views that show the hands render right after that (``forceRender``, which does what was scheduled), when:
 
 - all events that wait, for example of a user who turns the view, have been handled (a timer of 0 ms comes last);
-- no thread is expected back before the last view has rendered. The GUI thread keeps the GIL meanwhile, so that the
-  thread would stand still until then, and the next frame with it. It comes and goes first (see ``threads/gil.py``),
-  then the views render while the thread is in its next long call;
+- no thread is expected back during the render. The GUI thread keeps the GIL meanwhile, so that the thread would stand
+  still until its end, and the next frame with it. It comes and goes first (see ``threads/gil.py``), then the view
+  renders while the thread is in its next long call;
 - the views have rested for as long as they rendered, and 1/60 s have gone by since they began. So rendering at once
   takes half of the GUI thread's time at most.
 
@@ -42,8 +42,6 @@ class PromptRendering:
 
     SCHEDULED_S = 1.0 / 60.0
     """After which time the views render by themselves, ``ctkVTKAbstractView::maximumUpdateRate``."""
-    MARGIN = 1.5
-    """How much longer than the last time a render may take on a computer that does other work as well."""
     VIEWS_KNOWN_S = 1.0
     """For how long the views are known; asking for them takes about as long as moving the nodes."""
 
@@ -96,8 +94,7 @@ class PromptRendering:
             return
         now = time.perf_counter()
         back = lender().schedule.expected()[0] - now
-        takes = self.MARGIN * sum(self._took.get(view, 0.0) for view in self._due)
-        if not self._hasWaited and back < min(takes, self.SCHEDULED_S):
+        if not self._hasWaited and back < min(self._took.get(self._due[0], 0.0), self.SCHEDULED_S):
             self._hasWaited = True
             self._timer.start(max(0, math.ceil(1000.0 * back)) + 1)
             return
