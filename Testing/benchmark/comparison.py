@@ -46,7 +46,6 @@ ABLATION = {
     "unwaited": "LiveHand, the return of a regular call is polled for, not waited for",
     "believing": "LiveHand, a return is taken for the time of its observation",
     "unclocked": "LiveHand, without the camera's clock",
-    "unseeing": "LiveHand, without asking whether a call is over",
     "scheduled-3d": "LiveHand, 3D only, rendered when Slicer schedules it",
     "gilfree-3d": "LiveHand, 3D only, GIL released while a view renders",
     "scheduled-fourup": "LiveHand, four-up, rendered when Slicer schedules it",
@@ -497,17 +496,7 @@ def withoutDoubt(_lender, schedule) -> None:
 def withoutClock(_lender, schedule) -> None:
     """A camera's reads are learnt as all other calls, by how long they take."""
     blockingCall = schedule.GilSchedule.blockingCall
-    schedule.GilSchedule.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
-        self, kind, False, isOver
-    )
-
-
-def withoutIsOver(_lender, schedule) -> None:
-    """Nobody asks whether a call is over."""
-    blockingCall = schedule.GilSchedule.blockingCall
-    schedule.GilSchedule.blockingCall = lambda self, kind, periodic=False, isOver=None: blockingCall(
-        self, kind, periodic
-    )
+    schedule.GilSchedule.blockingCall = lambda self, kind, periodic=False: blockingCall(self, kind, False)
 
 
 ABLATIONS = {
@@ -515,7 +504,6 @@ ABLATIONS = {
     "unwaited": withoutWaiting,
     "believing": withoutDoubt,
     "unclocked": withoutClock,
-    "unseeing": withoutIsOver,
 }
 
 

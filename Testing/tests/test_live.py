@@ -131,21 +131,6 @@ def test_thread_that_is_woken_is_not_taken_for_another_one():
         assert not schedule.isGilWanted
 
 
-def test_call_that_can_be_seen_to_go_on_was_not_over_at_the_last_poll(monkeypatch):
-    from LiveHandLib.threads import schedule
-
-    noted, isOver = [], threading.Event()
-    monkeypatch.setattr(schedule._ReturnTimeEstimator, "record", lambda self, *times: noted.append(times))
-    gilSchedule = schedule.GilSchedule()
-    with gilSchedule.blockingCall("call", isOver=isOver.is_set):
-        polled = time.perf_counter()
-        gilSchedule.recordPoll(polled)
-        isOver.set()
-        gilSchedule.recordPoll(time.perf_counter())  # since when is not known
-    ((begin, now, hiddenS),) = noted
-    assert begin < polled and now - hiddenS == pytest.approx(polled, abs=1e-9)
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system's threads cannot choose their cores")
 def test_detection_keeps_off_one_core_and_nobody_else_does(app, widget):
     def names() -> dict[int, str]:

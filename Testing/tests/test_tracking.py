@@ -1,11 +1,8 @@
 """Finding hands in images: real MediaPipe on real images."""
 
-import contextlib
 import os
 import subprocess
 import sys
-import threading
-import time
 
 import numpy as np
 import pytest
@@ -13,7 +10,6 @@ import pytest
 from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
-from LiveHandLib.threads.schedule import GilSchedule
 from support.paths import MODEL, ROOT
 
 
@@ -63,31 +59,6 @@ def test_results_are_the_same_read_either_way(shared, model, monkeypatch):
         for one, other in zip(direct, public, strict=True):
             for name, value in vars(one).items():
                 assert np.array_equal(value, vars(other)[name]), name
-
-
-@pytest.mark.parametrize("photo, count", [("hard_1.jpg", 0), ("one_hand_2.jpg", 1), ("two_hands_1.jpg", 2)])
-def test_detection_can_be_seen_to_be_over_from_another_thread(shared, model, photo, count):
-    image, seen = rgb(shared / "photos" / photo), []
-
-    def waitUntil(isOver, noted):
-        while not isOver():
-            time.sleep(0.001)
-        noted.set()
-
-    class Watched(GilSchedule):
-        @contextlib.contextmanager
-        def blockingCall(self, kind, periodic=False, isOver=None):
-            noted = threading.Event()
-            seen.append(isOver())
-            threading.Thread(target=waitUntil, args=(isOver, noted), daemon=True).start()
-            yield
-            seen.append(noted.wait(20))
-
-    with detector.HandDetector(model, 2, Watched()) as handDetector:
-        seen.clear()  # its own detection when it is made
-        for moment in (0, 33):
-            assert len(handDetector.detect(image, moment)) == count
-    assert seen == [False, True] * 2
 
 
 def test_landmark_names_and_bones_are_mediapipes(model):

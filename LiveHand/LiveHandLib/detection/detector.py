@@ -235,8 +235,6 @@ class _Library:
     :param landmarker: the library's handle of a HandLandmarker in video mode.
     """
 
-    _NOT_WRITTEN = 2**32 - 1  # more than any number of hands
-
     def __init__(self, landmarker: ctypes.c_void_p) -> None:
         import mediapipe
         from mediapipe.tasks.python.core import mediapipe_c_bindings, mediapipe_c_utils
@@ -276,7 +274,6 @@ class _Library:
         height, width = image.shape[:2]
         pixels = image.__array_interface__["data"][0], image.size
         self._check(self._createImage(self._format, width, height, *pixels, mpImage, error))
-        self._result.hand_world_landmarks_count = self._NOT_WRITTEN
         try:
             with call:
                 status = self._detect(self._landmarker, self._image, None, timestampMs, result, error)
@@ -287,10 +284,6 @@ class _Library:
             return _handsOfC(self._result, (width, height))
         finally:
             self._closeResult(result)
-
-    def isOver(self) -> bool:
-        """Whether the detection under way has written its result, as far as another thread can see."""
-        return self._result.hand_world_landmarks_count != self._NOT_WRITTEN
 
     def _check(self, status: int) -> None:
         if status:
@@ -368,8 +361,7 @@ class HandDetector:
         timestampMs += self._startMs
         image = np.ascontiguousarray(image)
         if self._library:
-            surround = self._schedule.blockingCall("detect", isOver=self._library.isOver)
-            return self._library.detect(image, timestampMs, surround)
+            return self._library.detect(image, timestampMs, self._schedule.blockingCall("detect"))
         mpImage = self._Image(self._format, image)
         call: contextlib.AbstractContextManager[None] = self._schedule.blockingCall("detect")
         if self._executor.isUsed:

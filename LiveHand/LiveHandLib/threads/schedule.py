@@ -1,9 +1,10 @@
 """When LiveHand's threads need the GIL, and which are in calls that release it. Knows only ``threading``."""
 
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 
 
 class _ReturnTimeEstimator:
@@ -76,39 +77,22 @@ class _Call:
 
     :ivar due: from when on it is to be polled, s.
     :ivar until: until when it is worth waiting for, s.
-    :ivar goingAt: when it was last known not to have returned, s.
     """
 
-    def __init__(
-        self, schedule: "GilSchedule", estimator: _ReturnTimeEstimator, isOver: Callable[[], bool] | None
-    ) -> None:
-        self.isOver = isOver
+    def __init__(self, schedule: "GilSchedule", estimator: _ReturnTimeEstimator) -> None:
         self._schedule, self._estimator = schedule, estimator
 
     def __enter__(self) -> None:
-        self._begin = self.goingAt = time.perf_counter()
+        self._begin = time.perf_counter()
         self.due, self.until = self._estimator.expected(self._begin)
         self._schedule._move(blockedIn=self)
 
     def __exit__(self, *_exception: object) -> None:
         self._schedule._move(isRunning=True)
         now = time.perf_counter()
-        if not self.isOver:
-            self.goingAt = max(self._begin, self._schedule._pollBefore(now))
-        self._estimator.record(self._begin, now, now - self.goingAt)
-
-
-class _Wait:
-    """The context of a wait for another thread."""
-
-    def __init__(self, schedule: "GilSchedule", event: object) -> None:
-        self._schedule, self._event = schedule, event
-
-    def __enter__(self) -> None:
-        self._schedule._move(waitingFor=self._event)
-
-    def __exit__(self, *_exception: object) -> None:
-        self._schedule._move(isRunning=True)
+        before, last = self._schedule._polls
+        missed = last if now - last > GilSchedule.SOON_S else before  # in which this thread would have taken the GIL
+        self._estimator.record(self._begin, now, now - max(self._begin, missed))
 
 
 class GilSchedule:
@@ -139,26 +123,29 @@ class GilSchedule:
         self._estimators: dict[str | int, _ReturnTimeEstimator] = {}  # by kind, or by thread
         self._polls = 0.0, 0.0  # when the GIL was lent, the time before last and the last
 
-    def blockingCall(self, kind: str, periodic: bool = False, isOver: Callable[[], bool] | None = None) -> _Call:
+    def blockingCall(self, kind: str, periodic: bool = False) -> _Call:
         """The context of a long call that releases the GIL.
 
         :param kind: calls of one kind take about as long as each other, for example ``"detect"``.
         :param periodic: they return at regular times instead, whenever they begin, as a camera's frames do.
-        :param isOver: says in another thread whether the call is over, if that can be seen from outside: so it is known
-            better when it was. The end of a call that fails may be missed.
         """
         key = threading.get_ident() if periodic else kind  # each camera has a clock of its own
         estimator = self._estimators.get(key)
         if estimator is None:
             estimator = self._estimators[key] = _ReturnTimeEstimator(periodic)
-        return _Call(self, estimator, isOver)
+        return _Call(self, estimator)
 
-    def waiting(self, event: object) -> _Wait:
+    @contextlib.contextmanager
+    def waiting(self, event: object) -> Iterator[None]:
         """The context of a wait for something that another thread does and announces with :meth:`wake`.
 
         :param event: the queue or event that is waited for.
         """
-        return _Wait(self, event)
+        self._move(waitingFor=event)
+        try:
+            yield
+        finally:
+            self._move(isRunning=True)
 
     def wake(self, event: object) -> None:
         """What threads wait for is there: they want the GIL from now on."""
@@ -187,12 +174,8 @@ class GilSchedule:
             return min([(call.due, call.until) for call in self._blocked.values()], default=(math.inf, math.inf))
 
     def recordPoll(self, now: float) -> None:
-        """The GIL is lent now: a thread whose call has returned takes it soon, and a call seen to go on has not."""
+        """The GIL is lent now: a thread whose call has returned takes it soon."""
         self._polls = self._polls[1], now
-        with self._lock:
-            for call in self._blocked.values():
-                if call.isOver and not call.isOver():
-                    call.goingAt = now
 
     def yieldGil(self, takingS: float, runningS: float) -> bool:
         """Lend the GIL: wait until a thread has taken it and all have released it again.
@@ -213,11 +196,6 @@ class GilSchedule:
         """Whether a thread has begun and not ended, other than those that wait for another one."""
         with self._lock:
             return bool(self._running or self._blocked)
-
-    def _pollBefore(self, now: float) -> float:
-        """The last poll in which a thread that has the GIL now would have taken it, had its call returned; s."""
-        before, last = self._polls
-        return last if now - last > self.SOON_S else before
 
     def _move(self, isRunning: bool = False, blockedIn: _Call | None = None, waitingFor: object = None) -> None:
         me = threading.get_ident()
