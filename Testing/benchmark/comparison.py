@@ -432,6 +432,7 @@ def freePort() -> int:
 def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 1) -> dict:
     """The module itself."""
     with application(layout) as (app, meter):
+        from host.widgets import ctkVTKAbstractView
         from LiveHandLib.threads import gil, schedule
         from LiveHandLib.tracking import worker
 
@@ -443,7 +444,7 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             setattr(cls, name, timedMethod(meter, getattr(cls, name)))
         logic = app.showModule("LiveHand").logic
         logic.rendering.isOn = way != "scheduled"
-        app.view.__class__.__base__.KEEPS_GIL = way != "gilfree"
+        ctkVTKAbstractView.KEEPS_GIL = way != "gilfree"
         logic.worker.tracked.connect(lambda frame: meter.frame(frame.number, frame.captureTime))
         parameterNode = logic.getParameterNode()
         if clip.isdigit():

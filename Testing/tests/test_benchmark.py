@@ -11,7 +11,7 @@ def clip(tmp_path_factory, model):
     return comparison.rewritten(str(SAMPLE_CLIP), tmp_path_factory.mktemp("clip") / "clip.mp4", frames=60)
 
 
-@pytest.mark.parametrize("row", list(comparison.ROWS))
+@pytest.mark.parametrize("row", [*comparison.ROWS, *comparison.ABLATION])
 def test_every_way_delivers_every_frame(clip, row):
     figures = comparison.measure(row, clip=clip, pace=0)
     # OpenIGTLink keeps only the newest message of a device, so that some are lost on the way.
@@ -24,6 +24,9 @@ def test_every_way_delivers_every_frame(clip, row):
     if row != "plain":
         assert 0 < figures["gui_fraction"] < 1
         assert figures["heartbeat_ms_max"] >= figures["heartbeat_ms_p99"] >= 0
+    if row.partition("-")[2]:
+        assert 0 < figures["shown"] <= figures["frames"] + 1
+        assert figures["latency_ms"] < figures["screen_ms"] <= figures["screen_ms_p95"]
 
 
 def test_start_scene_and_sizes(clip, tmp_path):
@@ -41,11 +44,17 @@ def test_start_scene_and_sizes(clip, tmp_path):
 
 def test_ratios_are_taken_within_a_turn():
     def turn(speed: float) -> dict:
-        figures = {"dropped": 0, "gui_fraction": 0.1, "heartbeat_ms_p99": 2.0}
+        figures = {"dropped": 0, "gui_fraction": 0.1, "gui_s": 0.5 / speed, "heartbeat_ms_p99": 2.0}
+        rendered = {
+            f"{way}-{layout}": {"30": {"screen_ms": screenMs / speed, "cpu_s": 5 / speed, "dropped": dropped}}
+            for way, screenMs, dropped in (("livehand", 18, 3), ("pipe", 20, 1))
+            for layout in comparison.LAYOUTS
+        }
         return {
             "livehand": {"free": {"fps": 90 * speed}, "30": {"latency_ms": 12 / speed, "cpu_s": 3 / speed, **figures}},
-            "plain": {"free": {"fps": 100 * speed}},
+            "plain": {"free": {"fps": 100 * speed}, "30": {"cpu_s": 2 / speed}},
             "pipe": {"30": {"latency_ms": 10 / speed, "cpu_s": 4 / speed}},
+            **rendered,
         }
 
     starts = [{"start_stall_ms": 10, "live_to_hand_s": 0.1}]
@@ -54,3 +63,6 @@ def test_ratios_are_taken_within_a_turn():
     assert bars["ratio_fps_plain"] == pytest.approx(0.9)
     assert bars["ratio_latency_ipc_30"] == pytest.approx(1.2)
     assert bars["ratio_cpu_ipc"] == pytest.approx(0.75)
+    assert bars["ratio_gui_plain_cpu_30"] == pytest.approx(0.25)
+    assert bars["ratio_screen_fourup_30"] == pytest.approx(0.9)
+    assert bars["dropped_3d_30"] == 2
