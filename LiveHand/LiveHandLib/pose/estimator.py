@@ -17,10 +17,12 @@ class TrackedHand(Hand):
 
     :ivar cameraMm: (21, 3) landmarks in the camera's coordinate system, mm: x right, y down, z forward.
     :ivar landmarkStdMm: (21,) standard deviation of each one's distance from where it truly is, mm.
+    :ivar isNewTrack: this side's hand was not the same one before, see :meth:`identity.HandIdentity.isNewTrack`.
     """
 
     cameraMm: np.ndarray
     landmarkStdMm: np.ndarray
+    isNewTrack: bool = False
 
     @property
     def deviationsMm(self) -> np.ndarray:
@@ -102,10 +104,12 @@ class HandPoseEstimator:
 
     def _estimated(self, side: str, hand: Hand, timestampMs: int) -> TrackedHand:
         pose, smoothing = self._poses[side], self._filters[side]
-        if self._identity.isNewTrack(side):
+        isNewTrack = self._identity.isNewTrack(side)
+        if isNewTrack:
             pose.reset()
             smoothing.reset()
         assert self._intrinsics, "estimate has chosen them"
         directions = self._intrinsics.normalized(hand.imagePx)
         cameraMm, landmarkStdMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
-        return TrackedHand(**vars(hand), cameraMm=smoothing.update(cameraMm, timestampMs), landmarkStdMm=landmarkStdMm)
+        cameraMm = smoothing.update(cameraMm, timestampMs)
+        return TrackedHand(**vars(hand), cameraMm=cameraMm, landmarkStdMm=landmarkStdMm, isNewTrack=isNewTrack)
