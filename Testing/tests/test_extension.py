@@ -150,13 +150,14 @@ LAYERS = (
     ("detection", "calibration"),
     ("camera",),
     ("pose",),
+    ("gestures",),
     ("packages", "sampledata", "tracking", "scene"),
     ("motion",),
     ("settings",),
     ("panel",),
     ("logic",),
 )
-PURE = {layer for layers in LAYERS[:5] for layer in layers}
+PURE = {layer for layers in LAYERS[:6] for layer in layers}
 FORBIDDEN = {  # beyond what the layers say
     **{layer: {"qt", "slicer", "vtk"} for layer in PURE},
     "threads/gil.py": {"slicer", "vtk", "mediapipe", "cv2"},

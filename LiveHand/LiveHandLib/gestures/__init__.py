@@ -1,0 +1,1 @@
+"""What hands do (pinches) and what that moves: views, slices, transforms."""
