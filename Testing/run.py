@@ -3,6 +3,7 @@
     python3 Testing/run.py demo [options]
     python3 Testing/run.py tests [--coverage] [options of pytest]
     python3 Testing/run.py benchmark [options]
+    python3 Testing/run.py evaluate [name] [options]
     python3 Testing/run.py soak [options]
     python3 Testing/run.py make [name]
     python3 Testing/run.py slicer PATH [options]
@@ -125,6 +126,15 @@ def angles(arguments):
     return main(arguments)
 
 
+def evaluate(arguments):
+    """Measure a part of LiveHand against truth; without a name, lists what there is."""
+    names = ["gestures"]
+    if arguments[:1] not in [[name] for name in names]:
+        say(f"Usage: python3 Testing/run.py evaluate <{'|'.join(names)}> [options]")
+        return 2
+    return importlib.import_module(f"benchmark.{arguments[0]}").main(arguments[1:])
+
+
 def soak(arguments):
     """Keep the module live for an hour and see whether anything grows."""
     from benchmark.soak import main
@@ -162,7 +172,8 @@ def lint(arguments):
 
 
 COMMANDS = {
-    command.__name__: command for command in (demo, tests, benchmark, accuracy, angles, soak, make, slicer, lint)
+    command.__name__: command
+    for command in (demo, tests, benchmark, accuracy, angles, evaluate, soak, make, slicer, lint)
 }
 
 

@@ -58,6 +58,30 @@ def fingerJoints(finger):
     return [*phalanges, f"{finger}-finger-tip"]
 
 
+# Four ways to pinch, by the bends of the index finger (see RiggedHand.pose()) and those of the thumb that meets it: the
+# landmarks of the tips are 12 to 13 mm apart then, and the skins touch.
+_PINCHES = (
+    ((58, 40, 16, 0), (27, 15, 25, 27)),
+    ((45, 60, 35, 0), (28, 15, 25, 24)),
+    ((75, 20, 5, 0), (24, 13, 25, 26)),
+    ((35, 75, 40, 0), (29, 15, 25, 19)),
+)
+
+
+def pinched(closing, style=0, others=0.2):
+    """Bends of a hand that pinches with thumb and index finger.
+
+    `closing`: 0 for an open hand, 1 where the fingertips touch; in between, both fingers bend evenly.
+    `style`: which of four ways, from a flat index finger to a round one. `others`: how far the other three fingers
+    bend, from 0, open, to 1.
+    """
+    index, thumb = (closing * np.array(bends) for bends in _PINCHES[style])
+    bends = {"index": tuple(index), "thumb": tuple(thumb)}
+    for number, finger in enumerate(FINGERS[2:]):
+        bends[finger] = tuple(others * np.array((45 - 5 * number, 55 - 5 * number, 30, 0)))
+    return bends
+
+
 def rotation(axis, degrees):
     """4x4 right-handed rotation about the "x", "y" or "z" axis."""
     vector = np.zeros(3)
