@@ -150,7 +150,7 @@ LAYERS = (
     ("detection", "calibration"),
     ("camera",),
     ("pose",),
-    ("gestures",),
+    ("gestures", "navigation"),
     ("packages", "sampledata", "tracking", "scene"),
     ("motion",),
     ("settings",),
@@ -161,6 +161,7 @@ PURE = {layer for layers in LAYERS[:6] for layer in layers}
 FORBIDDEN = {  # beyond what the layers say
     **{layer: {"qt", "slicer", "vtk"} for layer in PURE},
     "threads/gil.py": {"slicer", "vtk", "mediapipe", "cv2"},
+    "navigation/surface.py": {"qt", "slicer", "cv2", "mediapipe"},
     "tracking": {"slicer", "vtk"},
     "scene": {"qt", "mediapipe", "cv2"},
     "scene/rendering.py": {"mediapipe", "cv2"},

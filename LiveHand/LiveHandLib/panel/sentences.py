@@ -181,6 +181,49 @@ def sentence(error: LiveHandError) -> str:
             "The board of {width} × {height} mm does not fit on {paper} paper: choose fewer or smaller squares."
         ),
         "boardNotSaved": _("The board cannot be saved as {path} ({detail}): choose another folder."),
+        "referenceImpossible": _(
+            "This cannot be a reference: choose a ChArUco board, or an ArUco marker with a number from 0 to 249 and a "
+            "side of 10 to 500 mm."
+        ),
+        "printedLine": _(
+            "The line of 100 mm below the board cannot have become {length} mm long: measure it again, or print the "
+            "board again at 100 %."
+        ),
+        "pointReferenceLost": _(
+            "The point was not recorded, for the reference was out of sight: keep the board in view, and record it "
+            "again."
+        ),
+        "pointHandLost": _(
+            "The point was not recorded, for the hand was out of sight: keep it in view, and record it again."
+        ),
+        "pointTooFew": _(
+            "The point was not recorded, for the fingertip was seen in {count} frames only and {needed} are needed: "
+            "keep the hand in view, and record it again."
+        ),
+        "registrationTooFew": _("{count} points are too few to register by: record at least {needed}."),
+        "registrationCollinear": _(
+            "The points lie on a line, so the rotation about it is not known: record one that is away from it."
+        ),
+        "registrationMirrored": _(
+            "The points fit as a mirror image only: check whether left and right were interchanged, and record them in "
+            "the order of the list."
+        ),
+        "registrationNotFinite": _("A point has no place: record it again, or delete it from the list."),
+        "registrationPairs": _(
+            "{recorded} recorded points do not go with the {planned} of the list: delete those that are too many, or "
+            "match them by their names."
+        ),
+        "registrationNames": _(
+            "The two lists do not have the same names, or a name twice: rename the points, or match them in order."
+        ),
+        "surfaceTooFew": _(
+            "A trace of {count} points is too short to fit it to a surface: trace at least {needed} points over it."
+        ),
+        "surfaceEmpty": _("The model has no surface: choose another model."),
+        "surfaceNoFit": _(
+            "The trace could not be fitted to the surface: check that it is the traced one, and register by points "
+            "first."
+        ),
         "recordingEmpty": _("Nothing was recorded: no hand was seen. Record again with a hand in view."),
         "recordingFull": _(
             "The recording has come to its end of {minutes} minutes and is kept: click Record to start another one."

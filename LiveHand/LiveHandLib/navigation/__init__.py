@@ -1,0 +1,1 @@
+"""Points, traces and registration with a fingertip, and the reference that they are in."""
