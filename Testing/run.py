@@ -3,7 +3,7 @@
     python3 Testing/run.py demo [options]
     python3 Testing/run.py tests [--coverage] [options of pytest]
     python3 Testing/run.py benchmark [options]
-    python3 Testing/run.py evaluate [name] [options]
+    python3 Testing/run.py evaluate <name> [options]
     python3 Testing/run.py soak [options]
     python3 Testing/run.py make [name]
     python3 Testing/run.py slicer PATH [options]
@@ -127,8 +127,8 @@ def angles(arguments):
 
 
 def evaluate(arguments):
-    """Measure a part of LiveHand against truth; without a name, lists what there is."""
-    names = ["gestures"]
+    """Measure a capability on sequences with a known truth; without a name, lists them."""
+    names = [name for name in EVALUATIONS if (TESTING / "benchmark" / f"{name}.py").exists()]
     if arguments[:1] not in [[name] for name in names]:
         say(f"Usage: python3 Testing/run.py evaluate <{'|'.join(names)}> [options]")
         return 2
@@ -171,6 +171,7 @@ def lint(arguments):
     return max(map(abs, codes))
 
 
+EVALUATIONS = ("gestures", "navigation", "overlay", "stereo")
 COMMANDS = {
     command.__name__: command
     for command in (demo, tests, benchmark, accuracy, angles, evaluate, soak, make, slicer, lint)

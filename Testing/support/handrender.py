@@ -297,9 +297,11 @@ class HandRenderer:
         self.window.SetSize(*(self.OVERSAMPLING * side for side in camera.size))
         self.window.AddRenderer(self.scene)
 
-    def render(self, *hands):
-        """Return the BGR image of the hands (PosedHand)."""
+    def render(self, *hands, props=()):
+        """Return the BGR image of the hands (PosedHand), with other VTK props."""
         self.scene.RemoveAllViewProps()
+        for prop in props:
+            self.scene.AddViewProp(prop)
         for hand in hands:
             self.scene.AddActor(self._skinActor(hand))
             if self.sleeve is not None:
