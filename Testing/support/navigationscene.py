@@ -67,15 +67,27 @@ class Script:
 
     :ivar tips: where the end of the index finger is, mm.
     :ivar camera: where the camera is on its way, 0 to 1.
+    :ivar clock: by which the hand sways and bends, s. It is turned back while the camera moves, so that the hand is the
+        same in the room whenever it touches a target: the difference between the halves is the camera's.
     :ivar events: by name, the frames in which the finger is held at a point, or follows the edge.
     """
 
     tips: list[np.ndarray] = field(default_factory=list)
     camera: list[float] = field(default_factory=list)
+    clock: list[float] = field(default_factory=list)
     events: dict[str, range] = field(default_factory=dict)
 
-    def go(self, to: np.ndarray, seconds: float, camera: tuple[float, float], lift: float = 0.0) -> None:
-        """Move to a place, lifted on the way."""
+    def go(
+        self,
+        to: np.ndarray,
+        seconds: float,
+        camera: tuple[float, float],
+        lift: float = 0.0,
+        clock: float | None = None,
+    ) -> None:
+        """Move to a place, lifted on the way, while the clock goes on, or to another time."""
+        begin = self.clock[-1] if self.clock else 0.0
+        clock = begin + seconds if clock is None else clock
         start, steps = self.tips[-1] if self.tips else to, round(seconds * RATE)
         for step in range(1, steps + 1):
             progress = step / steps
@@ -83,6 +95,7 @@ class Script:
             up = np.array([0.0, 0.0, -lift * np.sin(np.pi * eased)])
             self.tips.append(start + eased * (to - start) + up)
             self.camera.append(camera[0] + eased * (camera[1] - camera[0]))
+            self.clock.append(begin + progress * (clock - begin))
 
     def touch(self, name: str, at: np.ndarray, camera: float) -> None:
         self.go(at, MOVE_S, (camera, camera), LIFT_MM)
@@ -103,11 +116,14 @@ def script() -> Script:
         low = min(int(progress), len(EDGE) - 2)
         result.tips.append(EDGE[low] + (progress - low) * (EDGE[low + 1] - EDGE[low]))
         result.camera.append(0.0)
+        result.clock.append(result.clock[-1] + 1.0 / RATE)
     result.events["edge"] = range(begin, len(result.tips))
+    result.go(hover, 1.0, (0.0, 0.0), LIFT_MM)
+    before = result.clock[-1]
     for number, at in enumerate(TARGETS):
         result.touch(f"target {number} still", at, 0.0)
     result.go(hover, 1.0, (0.0, 0.0), LIFT_MM)
-    result.go(hover, CAMERA_S, (0.0, 1.0))
+    result.go(hover, CAMERA_S, (0.0, 1.0), clock=before)
     for number, at in enumerate(TARGETS):
         result.touch(f"target {number} moved", at, 1.0)
     return result
@@ -220,8 +236,8 @@ def renderClip(folder: Path) -> None:
     noises = random.normal(0, 2.0, (16, CAMERA.size[1], CAMERA.size[0], 3)).astype(np.float32)
     toCameras, landmarks = [], []
     first = boardToCamera(0.0)
-    for number, (tip, way) in enumerate(zip(steps.tips, steps.camera, strict=True)):
-        sway = np.sin(2 * np.pi * frequencies * number / RATE + phases)
+    for number, (tip, way, clock) in enumerate(zip(steps.tips, steps.camera, steps.clock, strict=True)):
+        sway = np.sin(2 * np.pi * frequencies * clock + phases)
         toCamera = boardToCamera(way)
         # The hand stands in the room as it does before the camera in its first place: its back seen, the tip away.
         atOrigin = placement((0, 0, 0), pitch=-22 + 4 * sway[5], yaw=180 + 8 * sway[6], roll=-12 + 5 * sway[7])

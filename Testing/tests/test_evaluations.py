@@ -26,6 +26,10 @@ def test_scene_of_navigation_is_where_its_truth_says(shared):
 
 def test_script_of_navigation_touches_every_point():
     steps = scene.script()
+    assert len(steps.tips) == len(steps.camera) == len(steps.clock)
+    still, moved = (steps.events[f"target 3 {when}"] for when in ("still", "moved"))
+    clocks = [np.array(steps.clock)[frames.start : frames.stop] for frames in (still, moved)]
+    assert clocks[0] == pytest.approx(clocks[1])
     assert len(steps.events) == 6 + 1 + 2 * 4
     for name, frames in steps.events.items():
         if name != "edge":
