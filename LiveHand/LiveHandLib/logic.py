@@ -24,6 +24,7 @@ from .errors import LiveHandError
 from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
+from .scene.gestures import Gestures
 from .scene.handdisplay import HandDisplay
 from .scene.rendering import PromptRendering
 from .scene.sliceview import CameraSlice
@@ -32,6 +33,7 @@ from .settings.calibrations import CameraCalibrations
 from .settings.parameters import LiveHandParameterNode, SceneParameters
 from .settings.usersettings import UserSettings
 from .tracking import preview, worker
+from .tracking.pinchsignals import PinchSignals
 
 
 class LiveHandLogic(ScriptedLoadableModuleLogic):
@@ -47,6 +49,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     :ivar worker: the :class:`TrackingWorker`, whose signals report results, state, failures and figures.
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
+    :ivar gestures: the :class:`Gestures`, which let pinching hands act on views, slices and transforms.
+    :ivar pinches: the :class:`PinchSignals`, by which other modules learn of pinches.
     :ivar display: the :class:`HandDisplay`, which shows the hands in the scene.
     :ivar rendering: the :class:`PromptRendering`, which brings each frame to the screen at once; can be switched off.
     :ivar userSettings: the :class:`UserSettings`.
@@ -69,6 +73,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.motion = motion.Motion(self.getParameterNode)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
         self.rendering = PromptRendering(lambda: (node.GetDisplayNode() for node in self.display.nodes()))
+        self.pinches = PinchSignals()
+        self.gestures = Gestures(
+            self.getParameterNode,
+            isMirrored=lambda: self.display.view() != "camera",
+            isBlocked=self._isUserBusy,
+            highlight=lambda side, isPinching: None,
+            report=self.pinches.report,
+            onChanged=self.pinches.changed.emit,
+        )
         self._cameraSlice = CameraSlice()
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
@@ -95,11 +108,13 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.rendering.close()
             self.worker.close()
             self.worker = None
+            self.gestures.endLive()
             self.display.show({})
             self._cameraSlice.remove()
             self._rememberColors()
             self.display.forget()
             self.parameters.close()
+            self.pinches.close()
 
     def getParameterNode(self) -> LiveHandParameterNode:
         """The scene's parameter node for this module. What is changed in it is followed, also while live."""
@@ -247,6 +262,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             else:
                 self._start(settings.board)
         self.display.applyParameters()
+        self.gestures.applyParameters()
         self.motion.updateChart()
 
     def showFrame(self, frame: worker.TrackedFrame) -> None:
@@ -258,6 +274,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         with self._stopOnError():
             self.display.showFrame(frame)
             self.motion.add(frame)
+            self.gestures.add(frame)
             if frame.hands or (before and before.hands):
                 self.rendering.request()
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
@@ -424,6 +441,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self.display.show({})
             self._cameraSlice.remove()
         if state == worker.OFF:
+            self.gestures.endLive()
             self._rememberColors()
             self.motion.endLive()
 
@@ -440,6 +458,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _onSceneStartClose(self, caller, event) -> None:
         self.worker.stop()
         self._cameraSlice.remove()
+        self.gestures.forget()
         self._rememberColors()
         self.motion.forget()
         self.display.onSceneClose()
@@ -452,6 +471,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.parameters.use(node, isNew=True)
 
     def _onSceneStartImport(self, caller, event) -> None:
+        self.gestures.stop()
         if self.parameters.node:
             self.display.onImportStart()
         # The scene's settings are copied into the node that is there, before the nodes that they name are.
@@ -465,6 +485,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             # A wrapper keeps what it reads until the node is modified, and was not notified of the nodes that came
             # later.
             node.Modified()
+
+    @staticmethod
+    def _isUserBusy() -> bool:
+        """Whether a dialog is open or a mouse button is down: then hands act on nothing."""
+        return qt.QApplication.activeModalWidget() is not None or qt.QApplication.mouseButtons() != qt.Qt.NoButton
 
     def _nodeInScene(self) -> "slicer.vtkMRMLScriptedModuleNode | None":
         return slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")

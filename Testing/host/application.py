@@ -470,6 +470,7 @@ class LayoutManager:
         self._grid.setSpacing(2)
         self.layout = slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView
         self._grid.addWidget(view, 0, 0)
+        view.mrmlViewNode().SetMappedInLayout(1)
 
     def threeDWidget(self, index):
         return self._threeDWidget if index in (0, "View1") else None

@@ -232,6 +232,12 @@ def sentence(error: LiveHandError) -> str:
         "exportFailed": _(
             "The file {path} cannot be written ({detail}): choose another folder or free some space, then export again."
         ),
+        "gestureNoView": _(
+            "There is no 3D view for the hands to act on: choose a layout that has it, or another view under Gestures."
+        ),
+        "gestureElsewhere": _(
+            "The hands hold something elsewhere already, for LiveHand is live twice: let go there, or stop it."
+        ),
         "settingsUnreadable": _(
             "The scene's settings of LiveHand come from a newer version or are damaged, and have been set back: "
             "choose the camera again."

@@ -17,7 +17,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ..errors import LiveHandError
 from ..pose import coordinates, handpose, smoothing
-from ..scene import handnodes
+from ..scene import gestures, handnodes
 from .usersettings import UserSettings
 
 
@@ -50,6 +50,8 @@ class LiveHandParameterNode:
     anglesChart - Shows them.
     recording - The newest recording.
     leftPointer, rightPointer - Their origins are the tips of the index fingers.
+    handsActOn - What pinching hands act on.
+    gestureView - The 3D view that they act on, by its layout name; the first one that is shown if empty.
     """
 
     source: str = ""
@@ -83,6 +85,8 @@ class LiveHandParameterNode:
     recording: vtkMRMLSequenceBrowserNode
     leftPointer: vtkMRMLLinearTransformNode
     rightPointer: vtkMRMLLinearTransformNode
+    handsActOn: gestures.HandsActOn = gestures.HandsActOn.NOTHING
+    gestureView: str = ""
 
 
 class SceneParameters:
