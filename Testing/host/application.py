@@ -503,6 +503,7 @@ class LayoutManager:
             if name in places:
                 self._grid.addWidget(view, *places[name])
             view.setVisible(name in places)
+            view.view.get_view_node().SetMappedInLayout(name in places)
 
     def setRenderPaused(self, paused):
         for view in self._views.values():

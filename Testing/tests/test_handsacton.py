@@ -6,11 +6,13 @@ import time
 import numpy as np
 import pytest
 import slicer
+import vtk
 
-from LiveHandLib.gestures.hold import FOLLOWED
+from LiveHandLib.gestures.hold import FOLLOWED, rotationMatrix, rotationVector
+from LiveHandLib.pose.coordinates import CAMERA_TO_RAS
 from LiveHandLib.pose.estimator import TrackedFrame
 from LiveHandLib.scene.gestures import HandsActOn
-from tests.test_gestures import SIZE, STEP_MS, at
+from tests.test_gestures import SIZE, STEP_MS, at, shape
 
 AWAY = {"Left": (120.0, 40.0, 500.0), "Right": (-120.0, 40.0, 500.0)}
 
@@ -39,7 +41,7 @@ class Hands:
         self.show(5)
         for side in sides:
             self.closing[side] = 1.0
-        self.show(12)
+        self.show(18)
 
     def move(self, wayMm=(0, 0, 0), turn=(0, 0, 0), sides=("Right",), frames=20, rest=70):
         """Carry what the hands hold by a way in the camera's coordinate system, in mm, and hold still."""
@@ -113,8 +115,7 @@ def test_one_hand_rotates_the_view(app, view, logic):
     view.move((100, 0, 0))
     position = camera().GetPosition()
     angle = math.degrees(math.atan2(-position[0], position[1]))
-    shape = at(1.0, (0.0, 0.0, 500.0)).cameraMm[FOLLOWED]
-    assert abs(angle - 350.0 * np.mean(100.0 / shape[:, 2])) < 1.0
+    assert abs(angle - 350.0 * np.mean(100.0 / (500.0 + shape(1.0)[FOLLOWED, 2]))) < 1.0
     assert abs(position[2]) < 10 and abs(np.linalg.norm(position) - 500) < 0.01
     assert camera().GetFocalPoint() == (0, 0, 0)
     view.open()
@@ -233,3 +234,299 @@ def test_pinches_are_reported_to_others(app, hands, logic):
     np.testing.assert_allclose(last.positionMm - first.positionMm, [0, 0, 50], atol=3)  # up is superior
     points = slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().rightLandmarks, world=True)
     assert np.linalg.norm(last.positionMm - points[4]) < 80
+
+
+# Slices
+
+
+@pytest.fixture
+def slices(app, hands, logic):
+    """Three slice views that show a volume of 60 slices, 2 mm apart, about the origin; hands act on them."""
+    layoutManager = slicer.app.layoutManager()
+    layoutManager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    values = (np.arange(60 * 50 * 40) // 120).astype(np.int16).reshape(60, 50, 40)
+    volume = slicer.util.addVolumeFromArray(values, name="Volume")
+    volume.SetSpacing(4, 4, 2)
+    volume.SetOrigin(-80, -100, -59)
+    volume.CreateDefaultDisplayNodes()
+    for name in ("Red", "Green", "Yellow"):
+        sliceLogic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+        sliceLogic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+        sliceLogic.GetSliceNode().SetFieldOfView(400, 300, 1)
+        sliceLogic.SetSliceOffset(0.0)
+        sliceLogic.GetSliceNode().SetXYZOrigin(0, 0, 0)
+    logic.getParameterNode().handsActOn = HandsActOn.SLICES
+    hands.volume = volume
+    yield hands
+    layoutManager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
+
+
+def offsets():
+    return [
+        slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").GetSliceOffset() for name in ("Red", "Green", "Yellow")
+    ]
+
+
+def test_hand_scrolls_the_chosen_slice_view(app, slices, logic):
+    node = logic.getParameterNode()
+    node.gestureSlice = "Red"
+    slices.pinch("Right")
+    assert logic.gestures.text.startswith("Scroll Red: ") and offsets() == [0.0, 0.0, 0.0]
+    slices.move((0, -30, 0))
+    red, *others = offsets()
+    assert abs(red - 30.0) <= 2.0 and others == [0.0, 0.0]
+    assert abs((red + 59.0) / 2.0 - round((red + 59.0) / 2.0)) < 1e-6, "in the middle of a slice of the volume"
+    assert logic.gestures.text == f"Scroll Red: S {red:.1f} mm"
+    slices.move((0, -150, 0), rest=1)
+    assert offsets()[0] <= 61.0, "no farther than the volume goes"
+    slices.open()
+    logic.gestures.undo()
+    assert offsets() == [0.0, 0.0, 0.0]
+
+
+def test_scroll_factor_without_snapping(app, slices, logic):
+    node = logic.getParameterNode()
+    node.gestureSlice, node.scrollFactor, node.snapToSlices = "Green", 0.5, False
+    slices.pinch("Right")
+    slices.move((0, -30, 0))
+    assert abs(offsets()[1] - 15.0) < 0.5
+
+
+def test_slice_view_on_which_the_pinch_is(app, slices, logic):
+    logic.getParameterNode().gestureSlice = ""
+    slices.pinch("Right")
+    nearest = logic.gestures.text.split(":")[0]
+    assert nearest == "Scroll Green", "the coronal one, half a metre from the camera as the hand"
+    slices.open()
+    for name in ("Red", "Green", "Yellow"):
+        slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}").SetXYZOrigin(1000, 0, 0)
+    slices.pinch("Right")
+    assert logic.gestures.text == "" and logic.gestures.failure.reason == "gestureNoSlice"
+
+
+def test_other_hand_pinching_sets_window_and_level(app, slices, logic):
+    logic.getParameterNode().gestureSlice = "Red"
+    display = slices.volume.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(600, 500)
+    slices.pinch("Left", "Right")
+    slices.move((0, 0, 0), rest=5)
+    assert (display.GetWindow(), display.GetLevel()) == (600, 500)
+    slices.move((57, 0, 0), rest=5)  # to the left, as the user sees it
+    assert display.GetWindow() < 600 - 0.1 * 999 and abs(display.GetLevel() - 500) < 40
+    assert logic.gestures.text.startswith("Window ") and offsets() == [0.0, 0.0, 0.0]
+    slices.open()
+    logic.gestures.undo()
+    assert (display.GetWindow(), display.GetLevel(), display.GetAutoWindowLevel()) == (600, 500, 0)
+
+
+def test_two_hands_zoom_a_slice_view(app, slices, logic):
+    logic.getParameterNode().gestureSlice = "Red"
+    red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
+    before = red.GetFieldOfView()
+    slices.pinch("Left", "Right")
+    for _step in range(30):
+        for side, way in (("Left", 60), ("Right", -60)):
+            slices.place[side][0] += way / 30
+        slices.show()
+    slices.show(70)
+    # It is decided after 15 mm of each hand what both do: from there on it counts.
+    zoom = before[0] / red.GetFieldOfView()[0]
+    assert 360 / 280 < zoom < 360 / 260 and abs(before[1] / red.GetFieldOfView()[1] - zoom) < 1e-6
+    assert logic.gestures.text == "Zoom Red" and offsets() == [0.0, 0.0, 0.0]
+    slices.open()
+    logic.gestures.undo()
+    assert red.GetFieldOfView() == before
+
+
+# Transforms
+
+
+@pytest.fixture
+def transform(hands, logic):
+    """A transform under another one, chosen to be carried."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Held")
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Parent")
+    matrix = np.eye(4)
+    matrix[:3, :3] = rotationMatrix(np.array([0.3, -0.5, 0.2]))
+    matrix[:3, 3] = 10, 20, 30
+    parent.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    logic.getParameterNode().heldNode = node
+    logic.getParameterNode().handsActOn = HandsActOn.TRANSFORM
+    return node
+
+
+def toWorld(node):
+    return slicer.util.arrayFromTransformMatrix(node, toWorld=True)
+
+
+def test_hand_carries_a_transform(app, hands, transform, logic):
+    before = toWorld(transform)
+    hands.pinch("Right")
+    np.testing.assert_allclose(toWorld(transform), before, atol=1e-9)
+    assert logic.gestures.text == "Move Held"
+    hands.move((50, -40, 30))
+    moved = (toWorld(transform) @ np.linalg.inv(before))[:3, :3]
+    assert math.degrees(math.acos(min(1.0, (np.trace(moved) - 1) / 2))) < 3.0
+    # Where the hand is, for the transform turns about it: right in the image is right, up is superior.
+    closed = shape(1.0)
+    hand = CAMERA_TO_RAS["owner"] @ [*(closed[FOLLOWED].mean(axis=0) + AWAY["Right"]), 1.0]
+    way = (toWorld(transform) @ np.linalg.inv(before) @ hand - hand)[:3]
+    np.testing.assert_allclose(way, [50, 30, 40], atol=9.0)  # the distance lags by its slack
+    np.testing.assert_allclose(way[[0, 2]], [50, 40], atol=2.0)
+    hands.open()
+    after = toWorld(transform)
+    hands.move((50, 0, 0), rest=3)
+    assert (toWorld(transform) == after).all()
+    logic.gestures.undo()
+    np.testing.assert_allclose(toWorld(transform), before, atol=1e-9)
+
+
+def test_hand_turns_a_transform(app, hands, transform, logic):
+    logic.getParameterNode().lockTranslation = True
+    before = toWorld(transform)
+    hands.pinch("Right")
+    hands.move(turn=(0, 0, 0.6))
+    moved = (toWorld(transform) @ np.linalg.inv(before))[:3, :3]
+    turned = rotationVector(CAMERA_TO_RAS["owner"][:3, :3].T @ moved @ CAMERA_TO_RAS["owner"][:3, :3])
+    np.testing.assert_allclose(np.degrees(turned), [0, 0, np.degrees(0.6)], atol=3.0)  # lags by its slack
+    hands.open()
+    logic.getParameterNode().lockTranslation, logic.getParameterNode().lockRotation = False, True
+    before = toWorld(transform)
+    hands.pinch("Right")
+    hands.move((30, 0, 0), turn=(0, 0, 0.3))
+    np.testing.assert_allclose(toWorld(transform)[:3, :3], before[:3, :3], atol=1e-9)
+    assert np.linalg.norm(toWorld(transform)[:3, 3] - before[:3, 3]) > 20
+
+
+def test_two_hands_hold_a_transform_at_two_points(app, hands, transform, logic):
+    node = logic.getParameterNode()
+    before = toWorld(transform)
+    for scales in (False, True):
+        node.scaleWithHands = scales
+        hands.place = {side: np.array(place) for side, place in AWAY.items()}
+        hands.pinch("Left", "Right")
+        for _step in range(20):
+            for side, way in (("Left", 45), ("Right", -45)):
+                hands.place[side][0] += way / 20
+            hands.show()
+        hands.show(70)
+        scale = np.cbrt(np.linalg.det(toWorld(transform)[:3, :3]) / np.linalg.det(before[:3, :3]))
+        assert abs(scale - (330 / 240 if scales else 1.0)) < 0.03
+        hands.open()
+        logic.gestures.undo()
+        np.testing.assert_allclose(toWorld(transform), before, atol=1e-9)
+
+
+def test_second_hand_takes_over(app, hands, transform, logic):
+    """From one hand to the other, nothing jumps."""
+    hands.pinch("Right")
+    hands.move((30, 0, 0), rest=30)
+    before = toWorld(transform)
+    hands.pinch("Left")
+    assert np.abs(toWorld(transform) - before).max() < 1.0
+    before = toWorld(transform)
+    hands.closing["Right"] = 0.0
+    hands.show(5)
+    assert np.abs(toWorld(transform) - before).max() < 1.0 and logic.gestures.text == "Move Held"
+    hands.move((30, 0, 0), sides=("Left",), rest=30)
+    assert np.abs(toWorld(transform) - before).max() > 20
+    hands.open()
+    logic.gestures.undo()
+    assert not logic.gestures.canUndo(), "all of it was one action"
+
+
+def test_model_gets_a_transform(app, hands, logic):
+    sphere = vtk.vtkSphereSource()
+    sphere.Update()
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Bone")
+    model.SetAndObservePolyData(sphere.GetOutput())
+    node = logic.getParameterNode()
+    node.handsActOn, node.heldNode = HandsActOn.TRANSFORM, model
+    for _time in range(2):
+        hands.pinch("Right")
+        hands.move((0, -20, 0), rest=20)
+        hands.open()
+    transform = model.GetParentTransformNode()
+    assert transform.GetName() == "Bone Transform" and transform.GetParentTransformNode() is None
+    assert toWorld(transform)[2, 3] > 25
+    assert len(slicer.util.getNodes("Bone Transform*")) == 1
+
+
+def test_what_hands_cannot_carry(app, hands, logic):
+    node = logic.getParameterNode()
+    node.handsActOn = HandsActOn.TRANSFORM
+    above = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Above")
+    node.cameraToRAS.SetAndObserveTransformNodeID(above.GetID())
+    bent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLBSplineTransformNode", "Bent")
+    cases = [(None, "gestureNoTransform"), (node.cameraToRAS, "gestureNotHoldable"), (above, "gestureNotHoldable")]
+    cases += [(node.rightSurface, "gestureNotHoldable"), (bent, "gestureNotHoldable")]
+    for held, reason in cases:
+        node.heldNode = held
+        hands.pinch("Right")
+        assert logic.gestures.failure.reason == reason and logic.gestures.text == ""
+        hands.open()
+    node.cameraToRAS.SetAndObserveTransformNodeID(None)
+
+
+# Points
+
+
+@pytest.fixture
+def points(hands, logic):
+    """A point list in place mode, with persistence; hands act on the 3D view otherwise."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Points")
+    applicationLogic = slicer.app.applicationLogic()
+    applicationLogic.GetSelectionNode().SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsFiducialNode")
+    applicationLogic.GetSelectionNode().SetActivePlaceNodeID(node.GetID())
+    interaction = applicationLogic.GetInteractionNode()
+    interaction.SetPlaceModePersistence(1)
+    interaction.SetCurrentInteractionMode(interaction.Place)
+    logic.getParameterNode().handsActOn = HandsActOn.VIEW
+    yield node
+    interaction.SetPlaceModePersistence(0)
+    interaction.SwitchToViewTransformMode()
+    applicationLogic.GetSelectionNode().SetActivePlaceNodeID(None)
+
+
+def test_pinch_places_a_point(app, hands, points, logic):
+    view = cameraState()
+    for count in (1, 2):
+        hands.pinch("Right")
+        assert points.GetNumberOfControlPoints() == count and logic.gestures.text == "Point placed in Points"
+        hands.move((30 * count, 0, 0), rest=5)
+        hands.open()
+    closed = shape(1.0)
+    expected = CAMERA_TO_RAS["owner"] @ [*((closed[4] + closed[8]) / 2 + AWAY["Right"]), 1.0]
+    placed = slicer.util.arrayFromMarkupsControlPoints(points, world=True)
+    np.testing.assert_allclose(placed[0], expected[:3], atol=0.1)
+    np.testing.assert_allclose(placed[1] - placed[0], [30, 0, 0], atol=0.1)
+    assert (cameraState() == view).all(), "place mode has the hands"
+    logic.gestures.undo()
+    assert points.GetNumberOfControlPoints() == 1
+
+
+def test_place_mode_for_one_point_ends_with_it(app, hands, points, logic):
+    interaction = slicer.app.applicationLogic().GetInteractionNode()
+    interaction.SetPlaceModePersistence(0)
+    hands.pinch("Right")
+    hands.open()
+    assert points.GetNumberOfControlPoints() == 1 and interaction.GetCurrentInteractionMode() != interaction.Place
+    hands.pinch("Right")
+    assert points.GetNumberOfControlPoints() == 1 and logic.gestures.text == "Rotate"
+
+
+def test_place_mode_of_others_is_left_alone(app, hands, points, logic):
+    view = cameraState()
+    points.SetLocked(True)
+    hands.pinch("Right")
+    hands.move((30, 0, 0), rest=5)
+    assert points.GetNumberOfControlPoints() == 0 and (cameraState() == view).all()
+    assert logic.gestures.failure.reason == "gestureNoPointList"
+    hands.open()
+    curve = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsCurveNode", "Curve")
+    slicer.app.applicationLogic().GetSelectionNode().SetActivePlaceNodeID(curve.GetID())
+    hands.pinch("Right")
+    hands.move((30, 0, 0), rest=5)
+    assert curve.GetNumberOfControlPoints() == 0 and (cameraState() == view).all()

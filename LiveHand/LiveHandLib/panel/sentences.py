@@ -235,6 +235,21 @@ def sentence(error: LiveHandError) -> str:
         "gestureNoView": _(
             "There is no 3D view for the hands to act on: choose a layout that has it, or another view under Gestures."
         ),
+        "gestureNoSlice": _(
+            "There is no slice view where the hand pinches: pinch in front of one, or choose one under Gestures that "
+            "is shown."
+        ),
+        "gestureNoTransform": _(
+            "Nothing is chosen that hands can carry: choose a transform, a model or a volume under Gestures."
+        ),
+        "gestureNotHoldable": _(
+            "{name} cannot be carried, for its transform is not linear or the hands themselves are under it: choose "
+            "something else under Gestures."
+        ),
+        "gestureNoPointList": _(
+            "The hands have given no place, for Slicer waits for something else than a point of a list that is open: "
+            "use the mouse, or end place mode."
+        ),
         "gestureElsewhere": _(
             "The hands hold something elsewhere already, for LiveHand is live twice: let go there, or stop it."
         ),

@@ -16,7 +16,7 @@ from ..errors import LiveHandError
 from ..gestures.pinch import ENDED, STARTED, PinchEvent, PinchRecognizer
 from ..pose.coordinates import CAMERA_TO_RAS
 from ..pose.estimator import TrackedFrame
-from .gestureactions import ACTIONS, Action, Context
+from .gestureactions import ACTIONS, Action, Context, PlacePoint
 from .viewtext import ViewText
 
 UNDONE_AT_MOST = 20
@@ -28,10 +28,18 @@ class HandsActOn(Enum):
 
     NOTHING = "nothing"
     VIEW = "3D view"
+    SLICES = "slices"
+    TRANSFORM = "transform"
 
     def label(self) -> str:
         """The name for the user."""
-        return {"NOTHING": _("Nothing"), "VIEW": _("3D view")}[self.name]
+        names = {
+            "NOTHING": _("Nothing"),
+            "VIEW": _("3D view"),
+            "SLICES": _("Slices"),
+            "TRANSFORM": _("A transform, model or volume"),
+        }
+        return names[self.name]
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ class Gestures:
     def applyParameters(self) -> None:
         """Do what the parameter node asks for from now on; if that has changed, what is held is let go of."""
         node = self._getParameterNode()
-        parameters = (node.handsActOn, node.gestureView)
+        parameters = (node.handsActOn, node.gestureView, node.gestureSlice, node.heldNode)
         if parameters != self._parameters:
             self.stop()
             self._parameters, self._actsOn = parameters, node.handsActOn
@@ -152,7 +160,8 @@ class Gestures:
     # Inside
 
     def _mayGoOn(self) -> bool:
-        return bool(self._action and self._action.isThere())
+        assert self._action
+        return self._action.isThere() and (not isPlacing() or isinstance(self._action, PlacePoint))
 
     def _follow(self, events: list[PinchEvent]) -> None:
         for event in events:
@@ -203,6 +212,8 @@ class Gestures:
         if holder not in (None, self):
             raise LiveHandError("gestureElsewhere")
         context = Context(self._getParameterNode(), self._cameraToRas(), self._isMirrored())
+        if isPlacing():  # another tool waits for a place; only if it is a point list the hands can give it one
+            return PlacePoint(context, holding)
         return ACTIONS[self._actsOn.name](context, holding)
 
     def _letGo(self) -> None:
@@ -231,3 +242,9 @@ class Gestures:
         if failure is not self.failure:
             self.failure = failure
             self._onChanged()
+
+
+def isPlacing() -> bool:
+    """Whether Slicer is in place mode: a tool waits for the user to give it a place."""
+    node = slicer.app.applicationLogic().GetInteractionNode()
+    return bool(node and node.GetCurrentInteractionMode() == node.Place)

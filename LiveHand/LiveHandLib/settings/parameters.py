@@ -12,6 +12,7 @@ from slicer import (
     vtkMRMLPlotChartNode,
     vtkMRMLSequenceBrowserNode,
     vtkMRMLTableNode,
+    vtkMRMLTransformableNode,
 )
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
@@ -52,6 +53,12 @@ class LiveHandParameterNode:
     leftPointer, rightPointer - Their origins are the tips of the index fingers.
     handsActOn - What pinching hands act on.
     gestureView - The 3D view that they act on, by its layout name; the first one that is shown if empty.
+    gestureSlice - The slice view that they act on, by its layout name; the one that the pinch is on if empty.
+    scrollFactor - The slice's way for the hand's way.
+    snapToSlices - Scroll from slice to slice of the volume.
+    heldNode - The transform, or what gets one, that the hands carry.
+    lockTranslation, lockRotation - It is not moved, or not turned.
+    scaleWithHands - Two hands that go apart enlarge it.
     """
 
     source: str = ""
@@ -87,6 +94,13 @@ class LiveHandParameterNode:
     rightPointer: vtkMRMLLinearTransformNode
     handsActOn: gestures.HandsActOn = gestures.HandsActOn.NOTHING
     gestureView: str = ""
+    gestureSlice: str = ""
+    scrollFactor: Annotated[float, WithinRange(0.1, 20.0)] = 1.0
+    snapToSlices: bool = True
+    heldNode: vtkMRMLTransformableNode
+    lockTranslation: bool = False
+    lockRotation: bool = False
+    scaleWithHands: bool = False
 
 
 class SceneParameters:
