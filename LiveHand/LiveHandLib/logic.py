@@ -78,7 +78,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.getParameterNode,
             isMirrored=lambda: self.display.view() != "camera",
             isBlocked=self._isUserBusy,
-            highlight=lambda side, isPinching: None,
+            highlight=self.display.showPinch,
             report=self.pinches.report,
             onChanged=self.pinches.changed.emit,
         )

@@ -191,7 +191,7 @@ class MoveSlices(Action):
         )
 
     def _find(self, event: PinchEvent) -> Any:
-        """The slice view that is chosen; or else of those that the pinch is on, seen along their normals, the nearest."""
+        """The slice view that is chosen; or else the nearest of those that the pinch is on, seen along its normal."""
         views = shownViews("vtkMRMLSliceNode")
         name = self._context.parameters.gestureSlice
         if name:

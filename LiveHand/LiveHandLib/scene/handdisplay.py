@@ -107,6 +107,11 @@ class HandDisplay:
         elif side in self._pointers:
             self._pointers[side].update(None)
 
+    def showPinch(self, side: str, isPinching: bool) -> None:
+        """Show by their colour that a hand's thumb and index finger pinch, or that they do not any more."""
+        if side in self._hands:
+            self._hands[side].showPinch(isPinching)
+
     def landmarkStdMm(self, side: str) -> np.ndarray | None:
         """How far a hand's landmarks may be from where they are shown, by now: it grows while the hand is hidden.
 

@@ -12,7 +12,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
-from ..landmarks import BONE_COLORS, BONES, LANDMARK_NAMES, Landmark
+from ..landmarks import BONE_COLORS, BONES, FINGERS, LANDMARK_NAMES, THUMB, Landmark
 from ..pose.coordinates import CAMERA_TO_RAS
 from .surface import HandSurface
 
@@ -20,6 +20,8 @@ JOINT_RADIUS_MM = 4.5
 BONE_RADIUS_MM = 2.5
 SKIN_COLORS = {"Left": (0.80, 0.60, 0.50), "Right": (0.93, 0.71, 0.60)}
 SKIN_OPACITY_WITH_SKELETON = 0.5
+PINCH_COLOR = (0.25, 0.85, 0.35)
+"""RGB from 0 to 1 of the fingers that pinch."""
 
 REACH = 1.5
 """How far a hand with its skin reaches from the middle finger's knuckle, over the knuckle's distance from the wrist:
@@ -55,12 +57,17 @@ class MovedPolyData:
     :param points: (n, 3) float32, the array to be written into.
     :param normals: (n, 3) float32, likewise.
     :param triangles: (m, 3) numbers of points.
+    :param pinches: (n,) bool, the points of the fingers that pinch.
 
     :ivar polyData: the surface, in the coordinate system and the unit of the points.
     """
 
-    def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray) -> None:
+    COLORS = "LiveHand Colors"
+    """The name of the array of colours."""
+
+    def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray, pinches: np.ndarray) -> None:
         self.polyData = vtk.vtkPolyData()
+        self._pinches = pinches
         self._arrays = numpy_to_vtk(points), numpy_to_vtk(normals)
         vtkPoints = vtk.vtkPoints()
         vtkPoints.SetData(self._arrays[0])
@@ -70,6 +77,16 @@ class MovedPolyData:
         cells = vtk.vtkCellArray()
         cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles.ravel(), np.int64), deep=True))
         self.polyData.SetPolys(cells)
+
+    def color(self, color: tuple[float, float, float]) -> None:
+        """Give the fingers that pinch a colour of theirs, in the array :data:`COLORS`.
+
+        :param color: of all else, RGB from 0 to 1.
+        """
+        colors = np.where(self._pinches[:, None], PINCH_COLOR, color)
+        array = numpy_to_vtk((255.0 * colors).astype(np.uint8), deep=True)
+        array.SetName(self.COLORS)
+        self.polyData.GetPointData().AddArray(array)
 
     def modified(self) -> None:
         """Tell VTK that the arrays have been written."""
@@ -88,7 +105,8 @@ class Surface(MovedPolyData):
 
     def __init__(self, meshPath: Path, side: str) -> None:
         self._skin = HandSurface(meshPath, side)
-        MovedPolyData.__init__(self, self._skin.points, self._skin.normals, self._skin.triangles)
+        skin = self._skin
+        MovedPolyData.__init__(self, skin.points, skin.normals, skin.triangles, skin.pinches)
 
     def update(self, landmarks: np.ndarray) -> None:
         """Move the surface.
@@ -141,7 +159,14 @@ class Skeleton(MovedPolyData):
             [joint * len(spherePoints) + sphereTriangles for joint in range(joints)]
             + [jointsEnd + bone * 2 * self.SIDES + tubeTriangles for bone in range(len(self._bones))]
         )
-        MovedPolyData.__init__(self, points, normals, triangles)
+        pinching = np.isin(np.arange(joints), [*THUMB[2:], *FINGERS[0][1:]])
+        pinches = np.concatenate(
+            [
+                np.repeat(pinching, len(spherePoints)),
+                np.repeat(pinching[self._bones].all(axis=1), 2 * self.SIDES),
+            ]
+        )
+        MovedPolyData.__init__(self, points, normals, triangles, pinches)
 
     def update(self, landmarks: np.ndarray) -> None:
         """Move the surface.
@@ -238,6 +263,18 @@ class HandNodes:
         display = self._used["Surface"].GetDisplayNode() if "Surface" in self._used else None
         return display.GetColor() if display else None
 
+    def showPinch(self, isPinching: bool) -> None:
+        """Give thumb and index finger another colour, or the hand's again."""
+        for kind, model in self._models.items():
+            display = self._used[kind].GetDisplayNode()
+            if not display:
+                continue
+            if isPinching:
+                model.color(display.GetColor())
+                display.SetActiveScalar(model.COLORS, vtk.vtkAssignAttribute.POINT_DATA)
+                display.SetScalarRangeFlag(display.UseDirectMapping)
+            display.SetScalarVisibility(isPinching)
+
     def _name(self, kind: str) -> str:
         return f"{self._side.lower()}{kind}"
 
@@ -275,6 +312,8 @@ class HandNodes:
             node.GetCurveGenerator().SetInputData(noPoints)
         node.SetAndObserveTransformNodeID(self.nodes.cameraToRAS.GetID())
         node.CreateDefaultDisplayNodes()
+        if kind != "Landmarks":
+            node.GetDisplayNode().SetScalarVisibility(False)  # it was saved while the hand pinched
         self._shown = tuple(other for other in self._shown if other != kind)
         self._display = None
 

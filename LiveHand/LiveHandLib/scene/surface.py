@@ -59,6 +59,7 @@ class HandSurface:
     :ivar points: (n, 3) float32, mm, in the landmarks' frame; always the same array.
     :ivar normals: (n, 3) float32 unit vectors, outwards; always the same array.
     :ivar triangles: (m, 3) numbers of points, anticlockwise seen from outside.
+    :ivar pinches: (n,) bool, the points of thumb and index finger.
     """
 
     def __init__(self, path: str | Path, side: str = "Right") -> None:
@@ -71,6 +72,8 @@ class HandSurface:
         if side == "Left":
             points, joints, triangles = points * (-1, 1, 1), joints * (-1, 1, 1), triangles[:, ::-1]
         self.triangles = triangles
+        ofBones = weights.reshape(len(points), 5, 4)  # of wrist, metacarpal, ... of the thumb and the fingers
+        self.pinches = ofBones[:, 0, 2:].sum(axis=1) + ofBones[:, 1, 1:].sum(axis=1) > 0.5
 
         self._toJoints = _jointsFromLandmarks(joints)
         landmarks = landmarksOfJoints(joints)
