@@ -24,7 +24,7 @@ from .errors import LiveHandError
 from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
-from .scene.gestures import Gestures
+from .scene.gestures import Gestures, HandsActOn
 from .scene.handdisplay import HandDisplay
 from .scene.rendering import PromptRendering
 from .scene.sliceview import CameraSlice
@@ -82,6 +82,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             report=self.pinches.report,
             onChanged=self.pinches.changed.emit,
         )
+        self._escape = self._newEscape()
         self._cameraSlice = CameraSlice()
         self.worker = worker.TrackingWorker()
         self.worker.tracked.connect(self.showFrame)
@@ -115,6 +116,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.display.forget()
             self.parameters.close()
             self.pinches.close()
+            if self._escape:
+                self._escape.delete()
 
     def getParameterNode(self) -> LiveHandParameterNode:
         """The scene's parameter node for this module. What is changed in it is followed, also while live."""
@@ -230,6 +233,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self.userSettings.setLastCamera(settings.source)
             self._settings = settings
             self.display.startLive()
+            self.gestures.applyParameters()
             self._updatePreview()
             self.worker.start(settings)
 
@@ -263,6 +267,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self._start(settings.board)
         self.display.applyParameters()
         self.gestures.applyParameters()
+        self._updateEscape()
         self.motion.updateChart()
 
     def showFrame(self, frame: worker.TrackedFrame) -> None:
@@ -440,6 +445,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             with self._stopOnError():
                 self.display.show({})
             self._cameraSlice.remove()
+        self._updateEscape()
         if state == worker.OFF:
             self.gestures.endLive()
             self._rememberColors()
@@ -482,9 +488,28 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if node:
             self.parameters.use(node)
             self.display.onImportEnd()
+            # A scene says what hands act on, but only the user lets them.
+            self.parameters.node.handsActOn = HandsActOn.NOTHING
             # A wrapper keeps what it reads until the node is modified, and was not notified of the nodes that came
             # later.
             node.Modified()
+
+    def _newEscape(self) -> "qt.QShortcut | None":
+        """Escape as a way to stop the hands from acting, wherever the keyboard's focus is."""
+        window = slicer.util.mainWindow()
+        if not window:
+            return None
+        escape = qt.QShortcut(qt.QKeySequence("Esc"), window)
+        escape.setContext(qt.Qt.ApplicationShortcut)
+        escape.setEnabled(False)
+        for signal in ("activated()", "activatedAmbiguously()"):
+            escape.connect(signal, self.gestures.off)
+        return escape
+
+    def _updateEscape(self) -> None:
+        if self._escape:  # only while there is something to stop: others use the key as well
+            isLive = self.worker.state in (worker.STARTING, worker.LIVE)
+            self._escape.setEnabled(isLive and self.getParameterNode().handsActOn is not HandsActOn.NOTHING)
 
     @staticmethod
     def _isUserBusy() -> bool:

@@ -62,8 +62,8 @@ class MovedPolyData:
     :ivar polyData: the surface, in the coordinate system and the unit of the points.
     """
 
-    COLORS = "LiveHand Colors"
-    """The name of the array of colours."""
+    PINCH = "Pinch"
+    """The name of the array with 1 where the fingers that pinch are, and 0 elsewhere."""
 
     def __init__(self, points: np.ndarray, normals: np.ndarray, triangles: np.ndarray, pinches: np.ndarray) -> None:
         self.polyData = vtk.vtkPolyData()
@@ -78,15 +78,12 @@ class MovedPolyData:
         cells.SetData(3, numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles.ravel(), np.int64), deep=True))
         self.polyData.SetPolys(cells)
 
-    def color(self, color: tuple[float, float, float]) -> None:
-        """Give the fingers that pinch a colour of theirs, in the array :data:`COLORS`.
-
-        :param color: of all else, RGB from 0 to 1.
-        """
-        colors = np.where(self._pinches[:, None], PINCH_COLOR, color)
-        array = numpy_to_vtk((255.0 * colors).astype(np.uint8), deep=True)
-        array.SetName(self.COLORS)
-        self.polyData.GetPointData().AddArray(array)
+    def markPinch(self) -> None:
+        """Have the array :data:`PINCH`, from now on."""
+        if not self.polyData.GetPointData().HasArray(self.PINCH):
+            array = numpy_to_vtk(self._pinches.astype(np.float32), deep=True)
+            array.SetName(self.PINCH)
+            self.polyData.GetPointData().AddArray(array)
 
     def modified(self) -> None:
         """Tell VTK that the arrays have been written."""
@@ -226,6 +223,7 @@ class HandNodes:
         self._color = color or SKIN_COLORS[side]
         self._used: dict[str, slicer.vtkMRMLDisplayableNode] = {}
         self._models: dict[str, Surface | Skeleton] = {}
+        self._colorNodes: dict[str, Any] = {}
         self._shown: tuple[str, ...] = ()
         self._display: Display | None = None
         for kind in self.KINDS:
@@ -267,13 +265,28 @@ class HandNodes:
         """Give thumb and index finger another colour, or the hand's again."""
         for kind, model in self._models.items():
             display = self._used[kind].GetDisplayNode()
-            if not display:
-                continue
-            if isPinching:
-                model.color(display.GetColor())
-                display.SetActiveScalar(model.COLORS, vtk.vtkAssignAttribute.POINT_DATA)
-                display.SetScalarRangeFlag(display.UseDirectMapping)
-            display.SetScalarVisibility(isPinching)
+            if display and isPinching:
+                model.markPinch()
+                display.SetActiveScalar(model.PINCH, vtk.vtkAssignAttribute.POINT_DATA)
+                # Colours of a table: of an array of colours, Slicer takes a range in the slice views that VTK refuses.
+                display.SetScalarRangeFlag(display.UseManualScalarRange)
+                display.SetScalarRange(0.0, 1.0)
+                display.SetAndObserveColorNodeID(self._pinchColors(kind, display.GetColor()).GetID())
+            if display:
+                display.SetScalarVisibility(isPinching)
+
+    def _pinchColors(self, kind: str, color: tuple[float, float, float]) -> "slicer.vtkMRMLColorTableNode":
+        node = self._colorNodes.get(kind)
+        if not (node and node.GetScene()):
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLColorTableNode", f"LiveHand {self._side} {kind} Pinch")
+            node.SetSaveWithScene(False)
+            node.SetHideFromEditors(True)
+            node.SetTypeToUser()
+            node.SetNumberOfColors(2)
+            self._colorNodes[kind] = node
+        node.SetColor(0, *color, 1.0)
+        node.SetColor(1, *PINCH_COLOR, 1.0)
+        return node
 
     def _name(self, kind: str) -> str:
         return f"{self._side.lower()}{kind}"
