@@ -17,6 +17,7 @@ from slicer.util import VTKObservationMixin
 from LiveHandLib.landmarks import Landmark
 from LiveHandLib.logic import LiveHandLogic
 from LiveHandLib.panel.calibration import CalibrationPanel
+from LiveHandLib.panel.gestures import GesturesPanel
 from LiveHandLib.panel.hand import HandPanel
 from LiveHandLib.panel.live import LivePanel
 from LiveHandLib.panel.motion import MotionPanel
@@ -85,12 +86,14 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.handPanel = HandPanel(self.ui, self.logic, self.livePanel.showError)
         self.calibrationPanel = CalibrationPanel(self.ui, self.logic, self.livePanel.showError)
         self.motionPanel = MotionPanel(self.ui, self.logic)
+        self.gesturesPanel = GesturesPanel(self.ui, self.logic)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         # The panel can go away with the application without being cleaned up one by one.
         slicer.app.connect("aboutToQuit()", self.cleanup)
 
@@ -153,6 +156,12 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called when any node has been removed; the parameter node may be, and then there is another one."""
         if self._parameterNode and not self._parameterNode.parameterNode.GetScene():
             self.initializeParameterNode()
+        self.onNodeAdded()
+
+    def onNodeAdded(self, caller=None, event=None) -> None:
+        """Called when any node has been added."""
+        if self._parameterNode and not slicer.mrmlScene.IsBatchProcessing():
+            self.gesturesPanel.updateNodes()
 
     def initializeParameterNode(self) -> None:
         """Ensure parameter node exists and observed."""
@@ -177,7 +186,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onParameterNodeModified(self, caller=None, event=None) -> None:
         """Show what is chosen; the logic follows it by itself."""
-        for part in (self.sourcePanel, self.handPanel, self.motionPanel, self.calibrationPanel):
+        for part in (self.sourcePanel, self.handPanel, self.motionPanel, self.gesturesPanel, self.calibrationPanel):
             part.update()
 
     def updatePackages(self) -> None:

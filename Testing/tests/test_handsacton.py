@@ -10,13 +10,16 @@ import slicer
 import vtk
 from PySide6.QtTest import QTest
 
+from LiveHandLib.detection import detector
+from LiveHandLib.gestures import moves
 from LiveHandLib.gestures.hold import DEPTH_SLACK, FOLLOWED, rotationMatrix, rotationVector
 from LiveHandLib.logic import LiveHandLogic
 from LiveHandLib.pose.coordinates import CAMERA_TO_RAS
 from LiveHandLib.pose.estimator import TrackedFrame
 from LiveHandLib.scene.gestures import HandsActOn
 from LiveHandLib.scene.handnodes import Display
-from support.helpers import goLive, settled
+from support.helpers import goLive, play, settled
+from support.paths import SAMPLE_CLIP
 from tests.test_gestures import SIZE, STEP_MS, at, shape
 
 pytestmark = pytest.mark.usefixtures("model")
@@ -852,3 +855,135 @@ def test_nothing_moves_at_first(app, hands, transform, logic):
         hands.place["Right"][0] += 10.0
         hands.show()
         np.testing.assert_allclose(toWorld(transform), before, atol=1e-9)
+
+
+# Rendered hands, through the worker
+
+
+def playClip(app, logic, clip):
+    """Play a rendered clip through the whole module, with its camera and palm width."""
+    ended = []
+    pinches = []
+    logic.pinches.pinchStarted.connect(lambda pinch: pinches.append(pinch))
+    logic.pinches.pinchEnded.connect(lambda pinch: ended.append(pinch))
+    logic.setSource(clip.path)
+    logic.addCalibration(clip.intrinsics)
+    try:
+        play(app, logic, clip.path, everyFrame=True, palmWidthMm=clip.palmWidthMm, numberOfHands=2)
+    finally:
+        logic.forgetCalibrations()
+    assert [pinch.reason for pinch in ended] == ["opened"] * len(pinches)
+    return pinches
+
+
+def trueEnds(gestures, clip, pinch):
+    """The true landmarks when a pinch begins, and before the fingers open; (2, 21, 3), mm."""
+    first = round(pinch.timestampMs * gestures.RATE / 1000.0)
+    return clip.landmarks[[first, len(clip.landmarks) - round(0.8 * gestures.RATE)], gestures.SIDES.index(pinch.hand)]
+
+
+@pytest.fixture
+def gestures(shared):
+    """The evaluation, which renders the clips."""
+    detector.importPackages()
+    from benchmark import gestures
+
+    return gestures
+
+
+def test_rendered_hand_rotates_the_view(app, gestures, view, logic):
+    clip = gestures.holding("drag-right-450", 450, 1.2, {"Right": ((70, 0, 0), 0)})
+    (pinch,) = playClip(app, logic, clip)
+    azimuth, elevation = moves.dragAngles(*gestures.directions(trueEnds(gestures, clip, pinch)))
+    expected, _up = moves.orbit(np.array([0.0, 500.0, 0.0]), np.zeros(3), np.array([0.0, 0.0, 1.0]), azimuth, elevation)
+    angle = math.degrees(math.acos(np.dot(expected, camera().GetPosition()) / 500.0**2))
+    assert abs(azimuth) > 30 and angle < 2.0
+
+
+def test_rendered_hands_zoom_the_view(app, gestures, view, logic):
+    ways = {"Left": ((35, 0, 0), 0), "Right": ((-35, 0, 0), 0)}
+    clip = gestures.holding("zoom-apart-450", 450, 1.2, ways, gestures.SIDES)
+    pinches = {pinch.hand: pinch for pinch in playClip(app, logic, clip)}
+    ends = [gestures.directions(trueEnds(gestures, clip, pinches[side])) for side in gestures.SIDES]
+    zoom, _pan, _roll = moves.twoHands(*zip(*ends, strict=True))
+    distance = np.linalg.norm(np.subtract(camera().GetPosition(), camera().GetFocalPoint()))
+    assert zoom > 1.2 and abs(500.0 / distance / zoom - 1.0) < 0.02
+
+
+def test_rendered_hand_scrolls_a_slice_view(app, gestures, slices, logic):
+    logic.getParameterNode().gestureSlice = "Red"
+    clip = gestures.holding("drag-up-450", 450, 1.2, {"Right": ((0, -60, 0), 0)})
+    (pinch,) = playClip(app, logic, clip)
+    way = -np.diff(gestures.fingertips(trueEnds(gestures, clip, pinch)), axis=0)[0][1]
+    assert way > 40 and abs(offsets()[0] - min(way, 59.0)) <= 3.0, "one slice of 2 mm, and its rounding"
+
+
+def test_rendered_hand_carries_a_transform(app, gestures, transform, logic):
+    before = toWorld(transform)
+    clip = gestures.holding("grab-across-450", 450, 1.2, {"Right": ((60, -40, 0), 0)})
+    (pinch,) = playClip(app, logic, clip)
+    ends = gestures.fingertips(trueEnds(gestures, clip, pinch))
+    way = CAMERA_TO_RAS["owner"][:3, :3] @ (ends[1] - ends[0])
+    point = [*pinch.positionMm, 1.0]
+    moved = (toWorld(transform) @ np.linalg.inv(before) @ point - point)[:3]
+    # The evaluation's grab_mm says how far it is off; the module adds nothing to that.
+    assert np.linalg.norm(way) > 50 and np.linalg.norm(moved - way) < 8.0
+
+
+def test_sample_clip_rotates_the_view_by_its_pinch(app, view, logic):
+    before = cameraState()
+    pinches = []
+    logic.pinches.pinchStarted.connect(pinches.append)
+    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    assert len(pinches) == 1 and pinches[0].hand == "Right"
+    logic.gestures.undo()
+    np.testing.assert_allclose(cameraState()[:6], before[:6], atol=1e-6)
+
+
+# The panel
+
+
+def choose(box, text):
+    """Choose an entry of a drop-down as the mouse does."""
+    index = [box.itemText(row) for row in range(box.count)].index(text)
+    box.setCurrentIndex(index)
+    box.activated.emit(index)
+
+
+def test_panel(app, widget, hands, logic):
+    ui, node = widget.ui, logic.getParameterNode()
+    assert ui.gesturesCollapsibleButton.collapsed and not ui.gestureUndoButton.enabled
+    choose(ui.handsActOnComboBox, "3D view")
+    assert node.handsActOn is HandsActOn.VIEW and ui.gestureViewComboBox.enabled and not ui.heldNodeComboBox.enabled
+    assert "both hands" in ui.gestureLabel.text
+    hands.pinch("Right")
+    assert ui.gestureLabel.text == "Rotate" and ui.gestureUndoButton.enabled
+    hands.open()
+    ui.gestureUndoButton.click()
+    assert not ui.gestureUndoButton.enabled
+    choose(ui.handsActOnComboBox, "A transform, model or volume")
+    hands.pinch("Right")
+    assert ui.gestureLabel.text.startswith("⚠ ") and "transform" in ui.gestureLabel.text
+    hands.open()
+    held = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Held")
+    choose(ui.heldNodeComboBox, "Held")
+    assert node.heldNode is held
+    assert "LiveHand Right Surface" not in [ui.heldNodeComboBox.itemText(i) for i in range(ui.heldNodeComboBox.count)]
+    slicer.mrmlScene.RemoveNode(held)
+    assert ui.heldNodeComboBox.currentText == "Choose..." and node.heldNode is None
+
+
+def test_panel_offers_the_views_of_the_layout(app, widget, slices, logic):
+    ui, node = widget.ui, logic.getParameterNode()
+    ui.gesturesCollapsibleButton.setCollapsed(False)
+    assert [ui.gestureViewComboBox.itemText(index) for index in range(ui.gestureViewComboBox.count)][1:] == [
+        "Red",
+        "Green",
+        "Yellow",
+    ]
+    choose(ui.gestureViewComboBox, "Yellow")
+    assert node.gestureSlice == "Yellow"
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
+    widget.gesturesPanel.update()
+    assert ui.gestureViewComboBox.currentText == "Yellow", "as it is chosen, although it is not shown"
+    ui.gesturesCollapsibleButton.setCollapsed(True)

@@ -392,6 +392,16 @@ def isUnder(node: Any, transform: Any) -> bool:
     return node is transform
 
 
+def carriableNodes(hands: Any) -> list[Any]:
+    """What hands can be let carry: transforms, models and volumes, but for those of the hands.
+
+    :param hands: the transform that the hands are under, or None.
+    """
+    kinds = "vtkMRMLLinearTransformNode", "vtkMRMLModelNode", "vtkMRMLVolumeNode"
+    nodes = [node for kind in kinds for node in slicer.util.getNodesByClass(kind) if not node.GetHideFromEditors()]
+    return [node for node in nodes if not hands or hands not in (node, node.GetParentTransformNode())]
+
+
 class PlacePoint(Action):
     """Puts a point into the list that is in place mode; held it does nothing."""
 
