@@ -894,11 +894,12 @@ def requirements(monkeypatch, tmp_path):
 
 @pytest.fixture
 def answer(app, monkeypatch):
-    """Answers Slicer's questions."""
+    """Answers Slicer's questions, and closes the dialog in which it shows what pip printed."""
 
     def give(value: bool) -> None:
         monkeypatch.setattr(app, "testing", False)
         monkeypatch.setattr(slicer.util, "confirmOkCancelDisplay", lambda *_words, **_more: value)
+        monkeypatch.setattr(slicer.util, "errorDisplay", lambda *_words, **_more: None)
 
     return give
 
