@@ -633,6 +633,15 @@ def test_first_hand_in_an_empty_view_is_centered_once(app, widget):
     assert focalPoint(app).tolist() == [1.0, 2.0, 3.0]
 
 
+def test_hand_without_a_layout_manager(app, widget, monkeypatch):
+    """As in a Slicer that was started with ``--no-main-window``, in which CTest runs a module's own test."""
+    import slicer
+
+    monkeypatch.setattr(type(slicer.app), "layoutManager", lambda _self: None)
+    assert np.isfinite(live(app, widget, 15)).all()
+    assert widget.logic.worker.state == "live"
+
+
 @pytest.mark.parametrize("isVisible", [True, False])
 def test_first_hand_beside_something_else_moves_no_view(app, widget, isVisible):
     import slicer

@@ -62,8 +62,10 @@ class HandDisplay:
         if frame.hands and self._framesUntilCentered:
             # Once: later the user has chosen what to see.
             self._framesUntilCentered -= 1
-            if not self._framesUntilCentered and not handnodes.isAnythingElseVisible(self.nodes()):
-                slicer.util.resetThreeDViews()
+            layoutManager = slicer.app.layoutManager()  # None in a Slicer without a main window, as for tests
+            isOver = not self._framesUntilCentered
+            if isOver and layoutManager and not handnodes.isAnythingElseVisible(self.nodes()):
+                layoutManager.resetThreeDViews()
 
     def noteSeen(self, frame: TrackedFrame) -> None:
         """Note when each hand was seen last."""

@@ -81,6 +81,9 @@ class PromptRendering:
     def _findViews(self, now: float) -> None:
         self._viewsKnownUntil = now + self.VIEWS_KNOWN_S
         layout = slicer.app.layoutManager()
+        if not layout:  # Slicer without a main window, as for tests
+            self._views = []
+            return
         views = [layout.threeDWidget(index).threeDView() for index in range(layout.threeDViewCount)]
         displayNodes = [node for node in self._displayNodes() if node]
         views = [v for v in views if any(node.IsDisplayableInView(v.mrmlViewNode().GetID()) for node in displayNodes)]
