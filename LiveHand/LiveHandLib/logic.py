@@ -24,6 +24,7 @@ from .errors import LiveHandError
 from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
+from .scene import reference
 from .scene.gestures import Gestures, HandsActOn
 from .scene.handdisplay import HandDisplay
 from .scene.rendering import PromptRendering
@@ -251,6 +252,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             poseParameters=estimator.PoseParameters(
                 parameterNode.palmWidthMm, parameterNode.smoothingMs, () if board else self.calibrations()
             ),
+            reference=reference.chosen(parameterNode),
+            referenceKeptMs=parameterNode.referenceKeptMs,
         )
 
     def applyParameters(self) -> None:
@@ -259,10 +262,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.userSettings.remember(self.getParameterNode())
         if self.worker.state in (worker.STARTING, worker.LIVE):
             settings = self._settingsFromParameterNode(self._settings.board)
-            if settings == dataclasses.replace(self._settings, poseParameters=settings.poseParameters):
+            changeable = {name: getattr(settings, name) for name in ("poseParameters", "reference", "referenceKeptMs")}
+            if settings == dataclasses.replace(self._settings, **changeable):
                 if settings.poseParameters != self._settings.poseParameters:
-                    self._settings = settings
                     self.worker.setPoseParameters(settings.poseParameters)
+                self.worker.setReference(settings.reference, settings.referenceKeptMs)
+                self._settings = settings
             else:
                 self._start(settings.board)
         self.display.applyParameters()
@@ -283,6 +288,10 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             if frame.hands or (before and before.hands):
                 self.rendering.request()
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
+
+    def isReferenceLost(self) -> bool:
+        """Whether there is to be a reference, and in the newest frame it is not known where it is."""
+        return self.frame is not None and reference.isLost(self.getParameterNode(), self.frame)
 
     def latencyMs(self) -> float:
         """Time from a frame being available to the nodes being moved, ms, median over the last 30 frames."""

@@ -1,6 +1,7 @@
 """What LiveHand makes of the hands' motion: joint angles and recordings. Knows MRML, nothing of Qt."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import slicer
 from ..detection import detector
 from ..errors import LiveHandError
 from ..pose.estimator import TrackedFrame
+from ..scene import reference
 from . import angles, recording
 from .streamclock import StreamClock
 
@@ -37,7 +39,9 @@ class Motion:
         """Measure and record a frame."""
         parameterNode = self._getParameterNode()
         if self.recording:
-            self.recording.add(frame, parameterNode.cameraToRAS)
+            # While the reference is lost, nobody knows where the hands are.
+            known = replace(frame, hands={}) if reference.isLost(parameterNode, frame) else frame
+            self.recording.add(known, reference.handsTransform(parameterNode))
         if parameterNode.measureAngles:
             self._measureAngles(frame)
 

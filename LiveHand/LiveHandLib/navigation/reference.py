@@ -10,6 +10,7 @@ import numpy as np
 from ..calibration.board import CHARUCO, LEGACY, Board, BoardFinder
 from ..calibration.intrinsics import Intrinsics
 from ..errors import LiveHandError
+from ..pose.estimator import ReferencePose
 from ..threads.schedule import GilSchedule
 from .registration import apply
 
@@ -72,29 +73,6 @@ class Marker:
     def cornersMm(self) -> np.ndarray:
         """(4, 3) mm, clockwise from the top left one."""
         return self.sideMm * np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
-
-
-@dataclass(frozen=True, eq=False)
-class ReferencePose:
-    """Where the reference is, as far as is known at a frame.
-
-    :ivar matrix: (4, 4) from the reference's coordinate system (see :class:`Board` and :class:`Marker`; z into the
-        paper) to the camera's, mm. The newest that is known.
-    :ivar reprojectionPx: root mean square distance of the corners from where the pose puts them, px.
-    :ivar corners: how many corners were seen.
-    :ivar ageMs: how long ago it was seen, ms; 0 if it is seen in this frame.
-    :ivar isLost: whether that is longer than the pose is to be kept.
-    :ivar isStill: whether the pose is an average over several frames.
-    :ivar isAmbiguous: whether another tilt would explain what is seen nearly as well.
-    """
-
-    matrix: np.ndarray
-    reprojectionPx: float
-    corners: int
-    ageMs: float = 0.0
-    isLost: bool = False
-    isStill: bool = False
-    isAmbiguous: bool = False
 
 
 class ReferenceTracker:

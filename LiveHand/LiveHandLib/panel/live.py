@@ -7,6 +7,7 @@ from slicer.i18n import tr as _
 
 from ..camera.devices import Camera
 from ..errors import LiveHandError
+from ..scene.reference import ReferenceKind
 from ..tracking import preview, worker
 from .sentences import endSentence, hintSentence, sentence
 from .widgets import pixmap
@@ -151,7 +152,17 @@ class LivePanel:
             _("{rate:.0f} frames/s, {latency:.0f} ms latency, {hands}").format(
                 rate=statistics.framesPerSecond, latency=self._logic.latencyMs(), hands=seen or _("no hand in view")
             )
+            + self.referenceText()
         )
+
+    def referenceText(self) -> str:
+        """What to say of the reference; empty if there is none."""
+        frame = self._logic.frame
+        if frame is None or self._logic.getParameterNode().referenceKind == ReferenceKind.NONE:
+            return ""
+        if not self._logic.isReferenceLost():
+            return ", " + _("reference ±{error:.1f} px").format(error=frame.reference.reprojectionPx)
+        return ", " + (_("reference lost") if frame.reference else _("reference not found yet"))
 
     def showMessage(self, text: str, isError: bool = False, isEnded: bool = False) -> None:
         """Write into the status line."""

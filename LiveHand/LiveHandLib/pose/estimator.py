@@ -30,6 +30,29 @@ class TrackedHand(Hand):
         return self.landmarkStdMm
 
 
+@dataclass(frozen=True, eq=False)
+class ReferencePose:
+    """Where the reference is, as far as is known at a frame.
+
+    :ivar matrix: (4, 4) from the reference's coordinate system (of a board or marker: mm, x right and y down on it, z
+        into the paper) to the camera's, mm. The newest that is known.
+    :ivar reprojectionPx: root mean square distance of the corners from where the pose puts them, px.
+    :ivar corners: how many corners were seen.
+    :ivar ageMs: how long ago it was seen, ms; 0 if it is seen in this frame.
+    :ivar isLost: whether that is longer than the pose is to be kept.
+    :ivar isStill: whether the pose is an average over several frames.
+    :ivar isAmbiguous: whether another tilt would explain what is seen nearly as well.
+    """
+
+    matrix: np.ndarray
+    reprojectionPx: float
+    corners: int
+    ageMs: float = 0.0
+    isLost: bool = False
+    isStill: bool = False
+    isAmbiguous: bool = False
+
+
 @dataclass(frozen=True)
 class TrackedFrame:
     """The hands in one frame and their poses.
@@ -39,6 +62,7 @@ class TrackedFrame:
     :ivar captureTime: when the frame was available, s on ``time.perf_counter``'s clock.
     :ivar imageSize: the image's width and height, px.
     :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
+    :ivar reference: where the reference is; None if there is none, or it has not been seen yet.
     """
 
     number: int
@@ -46,6 +70,7 @@ class TrackedFrame:
     captureTime: float
     imageSize: tuple[int, int]
     hands: dict[str, TrackedHand]
+    reference: ReferencePose | None = None
 
     @property
     def availableAt(self) -> float:

@@ -11,7 +11,7 @@ import slicer
 from ..detection import detector
 from ..pose import coordinates, handpose
 from ..pose.estimator import TrackedFrame, TrackedHand
-from . import handnodes
+from . import handnodes, reference
 
 
 class HandDisplay:
@@ -42,6 +42,7 @@ class HandDisplay:
         self._shown: Mapping[str, TrackedHand] = {}
         self._shownAs: tuple[Any, ...] = ()  # the parameters that say how
         self._lastSeen: dict[str, tuple[np.ndarray, float]] = {}
+        self._isFaded = False  # for the reference is lost
         self._framesUntilCentered = self.FRAMES_UNTIL_CENTERED
         self._nodesBeforeImport: list[slicer.vtkMRMLDisplayableNode] = []
 
@@ -58,6 +59,9 @@ class HandDisplay:
 
         :raises LiveHandError: ``meshMissing``.
         """
+        parameterNode = self._getParameterNode()
+        reference.show(parameterNode, frame.reference)
+        self._isFaded = reference.isLost(parameterNode, frame)
         self.show(frame.hands)
         if frame.hands and self._framesUntilCentered:
             # Once: later the user has chosen what to see.
@@ -82,7 +86,9 @@ class HandDisplay:
         for side in detector.HANDEDNESSES:
             if side in hands or side in self._hands:
                 landmarks = hands[side].cameraMm if side in hands else None
-                self._handNodes(side, parameterNode).update(landmarks, parameterNode.display)
+                nodes = self._handNodes(side, parameterNode)
+                nodes.update(landmarks, parameterNode.display, reference.handsTransform(parameterNode))
+                nodes.fade(self._isFaded and landmarks is not None)
                 self._showPointer(side, landmarks, parameterNode)
 
     def applyParameters(self) -> None:
@@ -105,7 +111,8 @@ class HandDisplay:
                 self._pointers[side] = handnodes.PointerNodes(side, parameterNode)
             self._pointers[side].nodes = parameterNode
             offsets = parameterNode.tipOffsetMm, parameterNode.padOffsetMm
-            self._pointers[side].update(coordinates.pointer(landmarks, side, *offsets))
+            matrix = coordinates.pointer(landmarks, side, *offsets)
+            self._pointers[side].update(matrix, reference.handsTransform(parameterNode))
         elif side in self._pointers:
             self._pointers[side].update(None)
 
@@ -142,10 +149,18 @@ class HandDisplay:
             parameterNode.cameraToRAS = handnodes.newTransform()
         matrix = slicer.util.vtkMatrixFromArray(coordinates.CAMERA_TO_RAS[view])
         parameterNode.cameraToRAS.SetMatrixTransformToParent(matrix)
+        transform = reference.handsTransform(parameterNode)
+        if transform is not parameterNode.cameraToRAS:
+            # The reference is laid to where the camera shows it now.
+            placed = coordinates.CAMERA_TO_RAS[view] @ np.linalg.inv(slicer.util.arrayFromTransformMatrix(transform))
+            reference.toRas(parameterNode).SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(placed))
 
     def view(self) -> str:
-        """As whom the hands are shown, see :meth:`setView`; empty when the transform node says something else."""
+        """As whom the hands are shown, see :meth:`setView`; empty when the transform node says something else, as it
+        does with a reference."""
         node = self._getParameterNode().cameraToRAS
+        if node and reference.handsTransform(self._getParameterNode()) is not node:
+            return ""
         matrix = slicer.util.arrayFromTransformMatrix(node) if node else coordinates.CAMERA_TO_RAS["owner"]
         return next((view for view, known in coordinates.CAMERA_TO_RAS.items() if np.allclose(matrix, known)), "")
 
@@ -158,6 +173,8 @@ class HandDisplay:
 
     def forget(self) -> None:
         """Leave the nodes alone from now on: the parameter node that keeps them is going or gone."""
+        for hand in self._hands.values():
+            hand.fade(False)
         self._hands.clear()
         self._pointers.clear()
 

@@ -22,6 +22,8 @@ SKIN_COLORS = {"Left": (0.80, 0.60, 0.50), "Right": (0.93, 0.71, 0.60)}
 SKIN_OPACITY_WITH_SKELETON = 0.5
 PINCH_COLOR = (0.25, 0.85, 0.35)
 """RGB from 0 to 1 of the fingers that pinch."""
+FADED = 0.35
+"""What the opacity of a hand is multiplied with while it is not known where it is in the scene."""
 
 REACH = 1.5
 """How far a hand with its skin reaches from the middle finger's knuckle, over the knuckle's distance from the wrist:
@@ -226,19 +228,29 @@ class HandNodes:
         self._colorNodes: dict[str, Any] = {}
         self._shown: tuple[str, ...] = ()
         self._display: Display | None = None
+        self._parent: slicer.vtkMRMLLinearTransformNode | None = None
+        self._opacities: dict[str, tuple[float, float]] = {}  # of faded models: before, and since
         for kind in self.KINDS:
             node = getattr(nodes, self._name(kind))
             if node and node.GetDisplayNode():
                 node.GetDisplayNode().SetVisibility(False)
 
-    def update(self, landmarks: np.ndarray | None, display: Display = Display.SURFACE) -> None:
+    def update(
+        self,
+        landmarks: np.ndarray | None,
+        display: Display = Display.SURFACE,
+        parent: "slicer.vtkMRMLLinearTransformNode | None" = None,
+    ) -> None:
         """Move the hand, or hide it.
 
         :param landmarks: (21, 3) in the camera's coordinate system, mm; None when the hand is lost.
         :param display: which models to show; the others are not moved.
+        :param parent: the transform node that the hand is under; ``cameraToRAS`` of the nodes if there is none.
         :raises LiveHandError: ``meshMissing``.
         """
         shown = ("Landmarks", *display.kinds) if landmarks is not None else ()
+        if landmarks is not None:
+            self._moveUnder(parent)
         for kind in shown:
             if not self._isReady(kind):
                 self._makeReady(kind)
@@ -255,6 +267,33 @@ class HandNodes:
         if shown and display != self._display:
             self._arrange(display)
             self._display = display
+
+    def fade(self, isFaded: bool) -> None:
+        """Show the models fainter, or give them their opacity back unless somebody has set another one meanwhile."""
+        if isFaded == bool(self._opacities):
+            return
+        before, self._opacities = self._opacities, {}
+        for kind, node in self._used.items():
+            display = node.GetDisplayNode()
+            if not display:
+                continue
+            if isFaded:
+                opacity = display.GetOpacity()
+                display.SetOpacity(FADED * opacity)
+                self._opacities[kind] = opacity, display.GetOpacity()
+            elif kind in before and display.GetOpacity() == before[kind][1]:
+                display.SetOpacity(before[kind][0])
+
+    def _moveUnder(self, parent: "slicer.vtkMRMLLinearTransformNode | None") -> None:
+        if not parent:
+            if not self.nodes.cameraToRAS:
+                self.nodes.cameraToRAS = newTransform()
+            parent = self.nodes.cameraToRAS
+        if parent is not self._parent:
+            for node in self._used.values():
+                if self._parent and node.GetTransformNodeID() == self._parent.GetID():  # else the user moved it away
+                    node.SetAndObserveTransformNodeID(parent.GetID())
+            self._parent = parent
 
     def surfaceColor(self) -> tuple[float, float, float] | None:
         """The surface's colour, RGB from 0 to 1; None if there is no surface."""
@@ -303,8 +342,6 @@ class HandNodes:
             # Never the surface of a node that was deleted: when a vtkMRMLModelNode is destroyed, its observer stays
             # on its surface, and the next change of that would call what is no more.
             self._models[kind] = Skeleton() if kind == "Skeleton" else Surface(self._meshPath, self._side)
-        if not self.nodes.cameraToRAS:
-            self.nodes.cameraToRAS = newTransform()
         node = getattr(self.nodes, self._name(kind))
         if node is None:
             if kind == "Landmarks":
@@ -323,7 +360,8 @@ class HandNodes:
             noPoints = vtk.vtkPolyData()
             noPoints.SetPoints(vtk.vtkPoints())
             node.GetCurveGenerator().SetInputData(noPoints)
-        node.SetAndObserveTransformNodeID(self.nodes.cameraToRAS.GetID())
+        assert self._parent
+        node.SetAndObserveTransformNodeID(self._parent.GetID())
         node.CreateDefaultDisplayNodes()
         if kind != "Landmarks":
             node.GetDisplayNode().SetScalarVisibility(False)  # it was saved while the hand pinched
@@ -331,6 +369,7 @@ class HandNodes:
         self._display = None
 
     def _arrange(self, display: Display) -> None:
+        self.fade(False)
         # With the skin alone, all that could be seen of the control points is what sticks out of it.
         self._used["Landmarks"].GetDisplayNode().SetVisibility3D(display != Display.SURFACE)
         if display != Display.SKELETON:
@@ -384,11 +423,12 @@ class PointerNodes:
         self.nodes = nodes
         self._matrix = vtk.vtkMatrix4x4()
 
-    def update(self, matrix: np.ndarray | None) -> None:
+    def update(self, matrix: np.ndarray | None, parent: "slicer.vtkMRMLLinearTransformNode | None" = None) -> None:
         """Move the pointer, or hide it.
 
         :param matrix: (4, 4) from the pointer's coordinate system to the camera's, mm, see :func:`coordinates.pointer`;
             None when it is not seen.
+        :param parent: the transform node that it is under; ``cameraToRAS`` of the nodes if there is none.
         """
         name = f"{self._side.lower()}Pointer"
         node = getattr(self.nodes, name)
@@ -398,7 +438,7 @@ class PointerNodes:
                     "vtkMRMLLinearTransformNode", f"LiveHand {self._side} Pointer"
                 )
                 setattr(self.nodes, name, node)
-            node.SetAndObserveTransformNodeID(self.nodes.cameraToRAS.GetID())
+            node.SetAndObserveTransformNodeID((parent or self.nodes.cameraToRAS).GetID())
             self._matrix.DeepCopy(matrix.ravel())
             node.SetMatrixTransformToParent(self._matrix)
             if node.GetNodeReference(self._CONE) is None:

@@ -17,8 +17,10 @@ from slicer import (
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ..errors import LiveHandError
+from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
+from ..scene.reference import ReferenceKind
 from .usersettings import UserSettings
 
 
@@ -59,6 +61,14 @@ class LiveHandParameterNode:
     heldNode - The transform, or what gets one, that the hands carry.
     lockTranslation, lockRotation - It is not moved, or not turned.
     scaleWithHands - Two hands that go apart enlarge it.
+    referenceKind - What is fixed to the patient or phantom for the camera to see, if anything.
+    referenceColumns, referenceRows - Its squares, if it is a board.
+    referenceSquareMm - Their side, mm.
+    referenceMarker - Its number, if it is a marker.
+    referenceMarkerMm - The side of its black square, mm.
+    referenceKeptMs - For how long its last pose is kept when it is out of sight, ms.
+    cameraToReference - Takes the hands from the camera's coordinate system to the reference's.
+    referenceToRAS - Takes what is under it from the reference's coordinate system to RAS.
     """
 
     source: str = ""
@@ -101,6 +111,15 @@ class LiveHandParameterNode:
     lockTranslation: bool = False
     lockRotation: bool = False
     scaleWithHands: bool = False
+    referenceKind: ReferenceKind = ReferenceKind.NONE
+    referenceColumns: Annotated[int, WithinRange(4, 20)] = 8
+    referenceRows: Annotated[int, WithinRange(4, 20)] = 6
+    referenceSquareMm: Annotated[float, WithinRange(1.0, 1000.0)] = 30.0
+    referenceMarker: Annotated[int, WithinRange(0, 249)] = 0
+    referenceMarkerMm: Annotated[float, WithinRange(*MARKER_SIDES_MM)] = 50.0
+    referenceKeptMs: Annotated[float, WithinRange(0.0, 10_000.0)] = LOST_AFTER_MS
+    cameraToReference: vtkMRMLLinearTransformNode
+    referenceToRAS: vtkMRMLLinearTransformNode
 
 
 class SceneParameters:

@@ -12,11 +12,13 @@ from typing import ClassVar
 
 from ..calibration import boardviews
 from ..calibration.board import Board
+from ..calibration.intrinsics import Intrinsics, choose
 from ..camera import framereader
 from ..camera.devices import Camera
 from ..detection import detector
 from ..errors import LiveHandError
-from ..pose.estimator import PoseParameters
+from ..navigation.reference import LOST_AFTER_MS, Marker, ReferenceTracker
+from ..pose.estimator import PoseParameters, ReferencePose
 from ..threads.gil import reserveCoreForGui
 from ..threads.schedule import GilSchedule
 from . import hints
@@ -38,8 +40,10 @@ class Settings:
     :ivar numberOfHands: 1 or 2.
     :ivar everyFrame: process every frame of a file instead of playing it at its own pace.
     :ivar mirrored: the source's images are mirrored.
-    :ivar poseParameters: what the pose in millimetres depends on; the only part that can be changed while live.
+    :ivar poseParameters: what the pose in millimetres depends on; can be changed while live.
     :ivar board: find views of this board instead of hands, and calibrate the camera from them.
+    :ivar reference: find this board or marker beside the hands; can be changed while live.
+    :ivar referenceKeptMs: for how long its last pose is kept when it is out of sight, ms; can be changed while live.
     """
 
     source: Camera | str
@@ -51,6 +55,8 @@ class Settings:
     size: tuple[int, int] | None = None
     poseParameters: PoseParameters = field(default_factory=PoseParameters)
     board: Board | None = None
+    reference: Board | Marker | None = None
+    referenceKeptMs: float = LOST_AFTER_MS
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,7 @@ class FrameProcessed(Message):
 
     frame: framereader.Frame
     result: Result
+    reference: ReferencePose | None = None
     isOnlyForLive: ClassVar[bool] = True
 
 
@@ -250,6 +257,7 @@ class TrackingLoop:
     :param schedule: where the thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :param post: called from the thread with this loop and a :class:`Message`; must not wait.
 
+    :ivar settings: as the parameter; replaced by others that differ in what can be changed while live.
     :ivar stop: set it to have the loop come to its end.
     :ivar handled: set when the last :class:`FrameProcessed` has been handled, so that at most one is on its way.
     """
@@ -268,6 +276,9 @@ class TrackingLoop:
         self._kept = kept
         self._schedule = schedule
         self._postTo = post
+        self._tracker: ReferenceTracker | None = None
+        self._camera: tuple[tuple[Intrinsics, ...], tuple[int, int]] = (), (0, 0)
+        self._intrinsics: Intrinsics | None = None  # of that camera
 
     def run(self) -> None:
         """Track until the source ends, :attr:`stop` is set or something fails. Nothing is raised: an exception that
@@ -308,7 +319,21 @@ class TrackingLoop:
             self._post(DetectorMade(made.messages))
         for frame in self._frames(reader):
             hands = self._kept.detect(frame)
-            self._send(frame, hands, bool(hands), meter)
+            self._send(frame, hands, bool(hands), meter, self._findReference(frame))
+
+    def _findReference(self, frame: framereader.Frame) -> ReferencePose | None:
+        settings = self.settings  # as they are now: the GUI thread may replace them meanwhile
+        if settings.reference is None:
+            self._tracker = None
+            return None
+        if self._tracker is None or self._tracker.reference != settings.reference:
+            self._tracker = ReferenceTracker(settings.reference, schedule=self._schedule)
+        self._tracker.lostAfterMs = settings.referenceKeptMs
+        height, width = frame.image.shape[:2]
+        camera = settings.poseParameters.calibrations, (width, height)
+        if self._intrinsics is None or self._camera != camera:
+            self._camera, self._intrinsics = camera, choose(*camera)
+        return self._tracker.find(frame.image, frame.timestampMs, self._intrinsics)
 
     def _calibrate(self, reader: framereader.FrameReader, meter: _Meter) -> None:
         assert self.settings.board
@@ -333,14 +358,21 @@ class TrackingLoop:
                 waitingFor = reader.waitingFor
                 self._post(Waiting(waitingFor))
 
-    def _send(self, frame: framereader.Frame, result: Result, hasFound: bool, meter: _Meter) -> None:
+    def _send(
+        self,
+        frame: framereader.Frame,
+        result: Result,
+        hasFound: bool,
+        meter: _Meter,
+        reference: ReferencePose | None = None,
+    ) -> None:
         while not self.handled.is_set() and not self.stop.is_set():
             with self._schedule.waiting(self.handled):
                 self.handled.wait(0.1)
         self.handled.clear()
         if not meter.processed:
             self._post(Live())
-        self._post(FrameProcessed(frame, result))
+        self._post(FrameProcessed(frame, result, reference))
         meter.add(frame, result, hasFound)
         if meter.isReportDue():
             self._post(meter.report())

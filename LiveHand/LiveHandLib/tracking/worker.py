@@ -12,7 +12,9 @@ from typing import ClassVar
 import qt
 
 from ..calibration import boardviews
+from ..calibration.board import Board
 from ..errors import LiveHandError
+from ..navigation.reference import Marker
 from ..pose.estimator import HandPoseEstimator, PoseParameters
 from ..pose.estimator import TrackedFrame as TrackedFrame
 from ..pose.estimator import TrackedHand as TrackedHand
@@ -83,10 +85,8 @@ class TrackingWorker(qt.QObject):
 
     @property
     def settings(self) -> Settings | None:
-        """What is tracked, with the pose parameters as they are now; None when Live is off."""
-        if not self._loop or not self._estimator:
-            return None
-        return replace(self._loop.settings, poseParameters=self._estimator.poseParameters)
+        """What is tracked, as it is now; None when Live is off."""
+        return self._loop.settings if self._loop else None
 
     @property
     def picture(self) -> object:
@@ -114,8 +114,18 @@ class TrackingWorker(qt.QObject):
 
         :raises LiveHandError: ``palmWidth`` when they have one that no hand has.
         """
-        if self._estimator:
+        if self._loop and self._estimator:
             self._estimator.use(poseParameters)
+            self._loop.settings = replace(self._loop.settings, poseParameters=poseParameters)
+
+    def setReference(self, reference: Board | Marker | None, keptMs: float) -> None:
+        """Go on with another reference beside the hands, or with none, without a pause.
+
+        :param reference: a board or marker, see :class:`reference.ReferenceTracker`.
+        :param keptMs: for how long its last pose is kept when it is out of sight, ms.
+        """
+        if self._loop:
+            self._loop.settings = replace(self._loop.settings, reference=reference, referenceKeptMs=keptMs)
 
     def stop(self) -> None:
         """Go off. The camera is released within half a second, unless its driver hangs."""
@@ -188,7 +198,9 @@ class TrackingWorker(qt.QObject):
         assert run and self._estimator, "of the run that is under way"
         height, width = frame.image.shape[:2]
         hands = self._estimator.estimate(result, (width, height), frame.timestampMs)
-        self.tracked.emit(TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands))
+        self.tracked.emit(
+            TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands, message.reference)
+        )
         if run.stop.is_set():
             return  # by a slot, which may have closed all and deleted this object as well
         if self.previewSize and time.perf_counter() >= self._nextPreview:
