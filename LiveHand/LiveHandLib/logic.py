@@ -28,6 +28,7 @@ from .scene import reference
 from .scene.gestures import Gestures, HandsActOn
 from .scene.handdisplay import HandDisplay
 from .scene.rendering import PromptRendering
+from .scene.navigation import Navigation
 from .scene.sliceview import CameraSlice
 from .scene.surface import MESH_FILE_NAME
 from .settings.calibrations import CameraCalibrations
@@ -52,6 +53,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar gestures: the :class:`Gestures`, which let pinching hands act on views, slices and transforms.
     :ivar pinches: the :class:`PinchSignals`, by which other modules learn of pinches.
+    :ivar navigation: the :class:`Navigation`, which points, traces and registers with a fingertip.
     :ivar display: the :class:`HandDisplay`, which shows the hands in the scene.
     :ivar rendering: the :class:`PromptRendering`, which brings each frame to the screen at once; can be switched off.
     :ivar userSettings: the :class:`UserSettings`.
@@ -72,6 +74,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.parameters = SceneParameters(self.userSettings, self._onParameterNodeModified, self._onUnreadable)
         self.cameraCalibrations = CameraCalibrations(self.userSettings.calibrationFolder())
         self.motion = motion.Motion(self.getParameterNode)
+        self.navigation = Navigation(self.getParameterNode)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
         self.rendering = PromptRendering(lambda: (node.GetDisplayNode() for node in self.display.nodes()))
         self.pinches = PinchSignals()
@@ -287,6 +290,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.gestures.add(frame)
             if frame.hands or (before and before.hands):
                 self.rendering.request()
+            self.navigation.add(frame)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     def isReferenceLost(self) -> bool:
@@ -459,6 +463,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.gestures.endLive()
             self._rememberColors()
             self.motion.endLive()
+            self.navigation.endLive()
 
     def _rememberColors(self) -> None:
         for side, color in self.display.colors().items():
@@ -476,6 +481,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.gestures.forget()
         self._rememberColors()
         self.motion.forget()
+        self.navigation.forget()
         self.display.onSceneClose()
         self.parameters.use(None)
 

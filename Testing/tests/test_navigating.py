@@ -230,3 +230,216 @@ def test_status_line_has_the_reference(app, widget, stream):
     ):
         stream.show((10, 20, 500), pose)
         assert widget.livePanel.referenceText() == words
+
+
+# Points
+
+
+def pointList(name: str, points=(), names=()):
+    """A point list of the scene, with points in RAS."""
+    import slicer
+    import vtk
+
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    for index, point in enumerate(points):
+        node.AddControlPoint(vtk.vtkVector3d(point), names[index] if names else f"{name} {index}")
+    return node
+
+
+def touch(stream, at, reference=None, spread: float = 0.5, frames: int = 40, seed: int = 0) -> None:
+    """Hold the fingertip at a place in the camera's coordinate system while a point is recorded."""
+    random = np.random.default_rng(seed)
+    stream.show(at, reference)
+    stream.logic.navigation.recordPoint()
+    for _frame in range(frames):
+        if not stream.logic.navigation.isRecordingPoint:
+            break
+        stream.show(at + random.normal(0, spread, 3), reference)
+    assert not stream.logic.navigation.isRecordingPoint
+
+
+def useBoard(logic) -> None:
+    from LiveHandLib.scene.reference import ReferenceKind
+
+    logic.getParameterNode().referenceKind = ReferenceKind.BOARD
+
+
+def test_point_is_in_the_references_coordinate_system(logic, stream):
+    import slicer
+
+    useBoard(logic)
+    parameterNode, pose = logic.getParameterNode(), referencePose()
+    progress = []
+    logic.navigation.changed.append(lambda: progress.append(logic.navigation.pointProgress))
+    touch(stream, np.array([10.0, 20.0, 500.0]), pose)
+    points = parameterNode.points
+    assert points.GetName() == "LiveHand Points" and points.GetNumberOfControlPoints() == 1
+    assert points.GetParentTransformNode() is parameterNode.referenceToRAS
+    expected = np.linalg.inv(pose.matrix) @ (10, 20, 500, 1)
+    assert np.allclose(slicer.util.arrayFromMarkupsControlPoints(points)[0], expected[:3], atol=0.5)
+    assert progress == [*sorted(progress[:-1]), 0.0] and 0.3 < progress[15] < 0.7, "0 when it is done"
+    table = parameterNode.pointsTable
+    assert table.GetNumberOfRows() == 1
+    row = {table.GetColumnName(column): table.GetCellText(0, column) for column in range(table.GetNumberOfColumns())}
+    assert row["Point"] == points.GetNthControlPointLabel(0) and float(row["N"]) + float(row["Outliers"]) >= 30
+    assert 0.5 < float(row["SD"]) < 1.3, "of three coordinates with 0.5 each"
+    description = points.GetNthControlPointDescription(0)
+    assert description.startswith("SD 0.") and "N " in description
+    assert logic.navigation.failure is None
+    moved = np.eye(4)
+    moved[:3, 3] = 40.0, 0.0, 0.0
+    touch(stream, np.array([50.0, 20.0, 500.0]), referencePose(moved @ pose.matrix))
+    both = slicer.util.arrayFromMarkupsControlPoints(points)
+    assert np.linalg.norm(both[0] - both[1]) < 1.0, "the camera moved, the finger did not"
+    assert logic.navigation.undoPoint() and points.GetNumberOfControlPoints() == table.GetNumberOfRows() == 1
+    assert logic.navigation.undoPoint() and points.GetNumberOfControlPoints() == table.GetNumberOfRows() == 0
+    assert not logic.navigation.undoPoint()
+
+
+def test_points_get_the_names_of_the_plan(logic, stream):
+    parameterNode = logic.getParameterNode()
+    parameterNode.plannedPoints = pointList("Plan", np.eye(3), ("Nasion", "Left ear", "Right ear"))
+    chosen = parameterNode.points = pointList("Touched")
+    for name in ("Nasion", "Left ear"):
+        assert logic.navigation.nextPoint() == name
+        touch(stream, np.array([10.0, 20.0, 500.0]))
+    assert [chosen.GetNthControlPointLabel(index) for index in range(2)] == ["Nasion", "Left ear"]
+    assert chosen.GetParentTransformNode() is parameterNode.cameraToRAS, "an empty list is put where it belongs"
+    chosen.RemoveNthControlPoint(0)
+    assert logic.navigation.nextPoint() == "Nasion", "whichever is missing"
+    assert logic.navigation.undoPoint() and not logic.navigation.undoPoint()
+
+
+def test_list_with_points_of_its_own_is_left_where_it_is(logic, stream):
+    parameterNode = logic.getParameterNode()
+    parameterNode.points = pointList("Own", [(1.0, 2.0, 3.0)])
+    at = np.array([10.0, 20.0, 500.0])
+    touch(stream, at, spread=0.01)
+    assert parameterNode.points.GetParentTransformNode() is None
+    world = [0.0, 0.0, 0.0]
+    parameterNode.points.GetNthControlPointPositionWorld(1, world)
+    assert np.allclose(world, (matrixOf(parameterNode.cameraToRAS) @ (*at, 1))[:3], atol=0.1)
+
+
+@pytest.mark.parametrize("finger", ["THUMB", "MIDDLE", "PINKY"])
+def test_any_fingertip_of_either_hand(logic, stream, finger):
+    import slicer
+
+    from LiveHandLib.scene.navigation import Finger, Side
+
+    parameterNode = logic.getParameterNode()
+    parameterNode.pointingSide, parameterNode.pointingFinger = Side.LEFT, Finger[finger]
+    hand = handWith((10, 20, 500))
+    stream.show(None, Left=hand)
+    logic.navigation.recordPoint()
+    for _frame in range(40):
+        stream.show((300, 0, 500), Left=hand)
+    expected = matrixOf(parameterNode.cameraToRAS) @ (*hand.cameraMm[Finger[finger].value], 1)
+    assert np.allclose(slicer.util.arrayFromMarkupsControlPoints(parameterNode.points, world=True)[0], expected[:3])
+
+
+def test_dwelling_records_a_point_and_only_one(logic, stream):
+    parameterNode = logic.getParameterNode()
+    parameterNode.dwellRecords, parameterNode.dwellMs, parameterNode.dwellRadiusMm = True, 500.0, 4.0
+    progress = []
+    for number in range(10):
+        stream.show((20.0 * number, 0, 500))
+        assert parameterNode.points is None
+    for _frame in range(120):
+        stream.show((200, 0, 500))
+        progress.append(logic.navigation.dwellProgress)
+    assert parameterNode.points.GetNumberOfControlPoints() == 1
+    assert 0.4 < max(progress) < 1.0
+
+
+def test_pinch_of_the_other_hand_records_a_point(logic, stream):
+    parameterNode = logic.getParameterNode()
+    parameterNode.pinchRecords = True
+    open_, closed = handWith((100, 0, 500)), handWith((100, 0, 500))
+    open_.cameraMm[4] += (-40, 0, 0)
+    closed.cameraMm[4] = closed.cameraMm[8] + (5, 0, 0)
+    for hand in (open_, closed):
+        for _frame in range(40):
+            stream.show((0, 0, 500), Left=hand)
+        assert (parameterNode.points is not None) == (hand is closed)
+    assert parameterNode.points.GetNumberOfControlPoints() == 1
+
+
+@pytest.fixture
+def lastPoint(stream):
+    """One point is recorded and another one is under way, with a board; gives what ends it."""
+    useBoard(stream.logic)
+    touch(stream, np.array([10.0, 20.0, 500.0]), referencePose())
+    stream.logic.navigation.recordPoint()
+    for _frame in range(10):
+        stream.show((10, 20, 500), referencePose())
+    assert stream.logic.navigation.pointProgress > 0.2
+    return stream
+
+
+def assertGivenUp(logic, reason: str, points=None) -> None:
+    from LiveHandLib.panel.sentences import sentence
+
+    assert not logic.navigation.isRecordingPoint and logic.navigation.failure.reason == reason
+    assert "not" in sentence(logic.navigation.failure) or "No point" in sentence(logic.navigation.failure)
+    if points:
+        assert points.GetNumberOfControlPoints() == 1, "what was recorded before is kept"
+
+
+@pytest.mark.fault("Navigation: board lost while a point is recorded")
+def test_lost_board_ends_a_point(logic, lastPoint, unharmed):
+    lastPoint.show((10, 20, 500), referencePose(ageMs=600.0, isLost=True))
+    assertGivenUp(logic, "pointReferenceLost", logic.getParameterNode().points)
+    with pytest.raises(Exception, match="pointReferenceLost"):
+        logic.navigation.recordPoint()
+
+
+@pytest.mark.fault("Navigation: hand lost, or another one, while a point is recorded")
+def test_other_hand_ends_a_point(logic, lastPoint, unharmed):
+    for _frame in range(12):
+        lastPoint.show((10, 20, 500), referencePose(), side="Left")
+    assertGivenUp(logic, "pointHandLost", logic.getParameterNode().points)
+
+
+@pytest.mark.fault("Navigation: list deleted while a point is recorded")
+def test_deleted_list_ends_a_point(logic, lastPoint, unharmed):
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(logic.getParameterNode().points)
+    lastPoint.show((10, 20, 500), referencePose())
+    assertGivenUp(logic, "pointListGone")
+    touch(lastPoint, np.array([10.0, 20.0, 500.0]), referencePose())
+    assert logic.getParameterNode().points.GetNumberOfControlPoints() == 1, "in a new list"
+
+
+@pytest.mark.fault("Navigation: scene closed while a point is recorded")
+def test_closed_scene_ends_a_point(logic, lastPoint, unharmed):
+    import slicer
+
+    slicer.mrmlScene.Clear(0)
+    assertGivenUp(logic, "pointSceneClosed")
+    lastPoint.show((10, 20, 500))
+    assert logic.getParameterNode().points is None
+
+
+@pytest.mark.fault("Navigation: NaN for a fingertip while a point is recorded")
+def test_positions_that_are_none_do_not_count(logic, lastPoint, unharmed):
+    for number in range(60):
+        tip = (np.nan, 20, 500) if number % 3 == 0 else (10, 20, 500)
+        lastPoint.show(tip, referencePose())
+    import slicer
+
+    points = slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().points)
+    assert len(points) == 2 and np.isfinite(points).all()
+
+
+def test_no_point_without_live_or_hand(logic, stream):
+    from LiveHandLib.errors import LiveHandError
+
+    logic.navigation.endLive()
+    with pytest.raises(LiveHandError, match="pointNotLive"):
+        logic.navigation.recordPoint()
+    stream.show(None)
+    with pytest.raises(LiveHandError, match="pointHandLost"):
+        logic.navigation.recordPoint()
+    assert logic.getParameterNode().points is None

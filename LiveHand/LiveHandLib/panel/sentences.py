@@ -196,6 +196,13 @@ def sentence(error: LiveHandError) -> str:
         "pointHandLost": _(
             "The point was not recorded, for the hand was out of sight: keep it in view, and record it again."
         ),
+        "pointListGone": _(
+            "The point was not recorded, for its list was deleted meanwhile: choose another list, and record it again."
+        ),
+        "pointSceneClosed": _(
+            "The point was not recorded, for the scene was closed meanwhile: record it again in the new one."
+        ),
+        "pointNotLive": _("No point was recorded, for Live is off: tick Live, and record it again."),
         "pointTooFew": _(
             "The point was not recorded, for the fingertip was seen in {count} frames only and {needed} are needed: "
             "keep the hand in view, and record it again."

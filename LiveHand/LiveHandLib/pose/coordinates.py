@@ -51,21 +51,24 @@ PAD_OFFSET_MM = 0.0
 """From the finger's middle towards its pad, mm: none, for pointing with the end of the finger. Half the finger's
 thickness, 6 to 7 mm, for touching with the pad."""
 
-_INDEX_DIP, _INDEX_TIP = int(Landmark.INDEX_FINGER_DIP), int(Landmark.INDEX_FINGER_TIP)
+_INDEX_TIP = int(Landmark.INDEX_FINGER_TIP)
 _INDEX_MCP, _PINKY_MCP = int(Landmark.INDEX_FINGER_MCP), int(Landmark.PINKY_MCP)
 
 
-def pointer(landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: float) -> np.ndarray:
-    """The index finger as a pointer.
+def pointer(
+    landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: float, tip: int = _INDEX_TIP
+) -> np.ndarray:
+    """A finger as a pointer.
 
     :param landmarks: (21, 3), mm, in any right-handed coordinate system.
     :param side: ``"Left"`` or ``"Right"``.
     :param tipOffsetMm: from the landmark along the finger to where it ends, mm.
     :param padOffsetMm: from there towards the finger's pad, mm.
+    :param tip: the landmark at the finger's tip. Where the thumb has its pad is less certain.
     :returns: (4, 4) matrix from the pointer's coordinate system to that of the landmarks, mm: the origin is the tip, z
         points out of the finger and y towards its pad.
     """
-    along = _unit(landmarks[_INDEX_TIP] - landmarks[_INDEX_DIP], np.array([0.0, 0.0, 1.0]))
+    along = _unit(landmarks[tip] - landmarks[tip - 1], np.array([0.0, 0.0, 1.0]))
     across = landmarks[_INDEX_MCP] - landmarks[_PINKY_MCP]
     if side == "Left":
         across = -across
@@ -73,7 +76,7 @@ def pointer(landmarks: np.ndarray, side: str, tipOffsetMm: float, padOffsetMm: f
     pad = _unit(np.cross(across, along), np.cross(np.eye(3)[np.argmin(np.abs(along))], along))
     matrix = np.eye(4)
     matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = np.cross(pad, along), pad, along
-    matrix[:3, 3] = landmarks[_INDEX_TIP] + tipOffsetMm * along + padOffsetMm * pad
+    matrix[:3, 3] = landmarks[tip] + tipOffsetMm * along + padOffsetMm * pad
     return matrix
 
 

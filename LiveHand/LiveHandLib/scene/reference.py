@@ -1,4 +1,4 @@
-"""The reference that the hands are seen from: its kind, and its transform nodes. Knows MRML, nothing of Qt or OpenCV."""
+"""The reference before the camera: which one it is, and its transform nodes. Knows MRML, nothing of Qt or OpenCV."""
 
 from enum import Enum
 from typing import Any

@@ -17,9 +17,12 @@ from slicer import (
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ..errors import LiveHandError
+from ..navigation.points import COUNT, COUNT_NEEDED, DURATION_MS
 from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
+from ..scene import handnodes
+from ..scene.navigation import Finger, Side
 from ..scene.reference import ReferenceKind
 from .usersettings import UserSettings
 
@@ -69,6 +72,14 @@ class LiveHandParameterNode:
     referenceKeptMs - For how long its last pose is kept when it is out of sight, ms.
     cameraToReference - Takes the hands from the camera's coordinate system to the reference's.
     referenceToRAS - Takes what is under it from the reference's coordinate system to RAS.
+    pointingSide, pointingFinger - The fingertip that points and traces.
+    points - The list that recorded points are added to.
+    pointsTable - What they were made of.
+    plannedPoints - Their places on the image, in RAS.
+    pointPositions, pointMs - How many positions a point is made of at least, and over how long, ms.
+    dwellRecords - Record a point where the fingertip stays.
+    dwellRadiusMm, dwellMs - Within how much, mm, and for how long, ms.
+    pinchRecords - Record a point when the other hand pinches.
     """
 
     source: str = ""
@@ -120,6 +131,17 @@ class LiveHandParameterNode:
     referenceKeptMs: Annotated[float, WithinRange(0.0, 10_000.0)] = LOST_AFTER_MS
     cameraToReference: vtkMRMLLinearTransformNode
     referenceToRAS: vtkMRMLLinearTransformNode
+    pointingSide: Side = Side.RIGHT
+    pointingFinger: Finger = Finger.INDEX
+    points: vtkMRMLMarkupsFiducialNode
+    pointsTable: vtkMRMLTableNode
+    plannedPoints: vtkMRMLMarkupsFiducialNode
+    pointPositions: Annotated[int, WithinRange(COUNT_NEEDED, 300)] = COUNT
+    pointMs: Annotated[float, WithinRange(0.0, 10_000.0)] = DURATION_MS
+    dwellRecords: bool = False
+    dwellRadiusMm: Annotated[float, WithinRange(0.5, 50.0)] = 5.0
+    dwellMs: Annotated[float, WithinRange(100.0, 10_000.0)] = 1000.0
+    pinchRecords: bool = False
 
 
 class SceneParameters:

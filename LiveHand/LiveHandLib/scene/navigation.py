@@ -1,0 +1,247 @@
+"""What a fingertip does in the scene: points and traces. Knows MRML and VTK, nothing of Qt."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from ..errors import LiveHandError
+from ..landmarks import Landmark
+from ..navigation.points import Dwell, PointCollector
+from ..pose import coordinates
+from ..pose.estimator import TrackedFrame
+from . import reference
+from .recordedpoints import RecordedPoints
+
+PINCHED_MM, OPEN_MM = 25.0, 40.0
+"""Distance of the tips of thumb and index finger from which on they pinch, and from which on they do not any more."""
+
+_THUMB_TIP, _INDEX_TIP = int(Landmark.THUMB_TIP), int(Landmark.INDEX_FINGER_TIP)
+
+
+class Side(Enum):
+    """The hand that points."""
+
+    RIGHT = "Right"
+    LEFT = "Left"
+
+    def label(self) -> str:
+        """The name for the user."""
+        names = {"RIGHT": _("Right hand"), "LEFT": _("Left hand")}
+        return names[self.name]
+
+
+class Finger(Enum):
+    """The finger that points. Its value is the landmark at its tip."""
+
+    THUMB = int(Landmark.THUMB_TIP)
+    INDEX = int(Landmark.INDEX_FINGER_TIP)
+    MIDDLE = int(Landmark.MIDDLE_FINGER_TIP)
+    RING = int(Landmark.RING_FINGER_TIP)
+    PINKY = int(Landmark.PINKY_TIP)
+
+    def label(self) -> str:
+        """The name for the user."""
+        names = {
+            "THUMB": _("Thumb"),
+            "INDEX": _("Index finger"),
+            "MIDDLE": _("Middle finger"),
+            "RING": _("Ring finger"),
+            "PINKY": _("Little finger"),
+        }
+        return names[self.name]
+
+
+class Navigation:
+    """Records points with a fingertip, in the reference's coordinate system, or the camera's without a reference.
+    To be used in the GUI thread.
+
+    :param getParameterNode: returns the scene's parameter node for the module, which says how, and keeps the nodes.
+
+    :ivar changed: functions that are called, without arguments, after something has changed: progress, or an end.
+    :ivar failure: why what was under way last was given up; None when it was not.
+    """
+
+    def __init__(self, getParameterNode: Callable[[], Any]) -> None:
+        self._getParameterNode = getParameterNode
+        self.changed: list[Callable[[], None]] = []
+        self.failure: LiveHandError | None = None
+        self._frame: TrackedFrame | None = None  # the newest while live
+        self._forgetAll()
+
+    def _forgetAll(self) -> None:
+        self._points = RecordedPoints()
+        self._collector: PointCollector | None = None
+        self._list: slicer.vtkMRMLMarkupsFiducialNode | None = None  # to which the point goes
+        self._pointSide: Side | None = None
+        self._dwell = Dwell()
+        self._dwellProgress = 0.0
+        self._isPinched = False
+
+    # What happens
+
+    def add(self, frame: TrackedFrame) -> None:
+        """Take the next frame; costs next to nothing while nothing is on."""
+        self._frame = frame
+        node = self._getParameterNode()
+        if node.pinchRecords:
+            self._notePinch(frame, node)
+        if not (self._collector or node.dwellRecords):
+            return
+        hasReference = not reference.isLost(node, frame)
+        tip = self._tip(frame, node) if hasReference else None
+        if self._collector:
+            self._collect(tip, frame.timestampMs, hasReference, node)
+        elif node.dwellRecords:
+            self._waitForDwell(tip, frame.timestampMs, node)
+
+    def endLive(self) -> None:
+        """Live is off: a point that is being recorded is given up."""
+        self._frame = None
+        if self._collector:
+            self._giveUp(LiveHandError("pointNotLive"))
+
+    def forget(self) -> None:
+        """The scene is being closed: drop what belongs to it."""
+        if self._collector:
+            self._giveUp(LiveHandError("pointSceneClosed"))
+        self._forgetAll()
+        self._frame = None
+
+    def tip(self) -> np.ndarray | None:
+        """Where the chosen fingertip is in the newest frame: (3,) RAS in mm, or None if that is not known."""
+        frame, node = self._frame, self._getParameterNode()
+        if frame is None or reference.isLost(node, frame):
+            return None
+        tip = self._tip(frame, node)
+        return None if tip is None else _transformed(reference.toRas(node), tip)
+
+    def _tip(self, frame: TrackedFrame, node: Any) -> np.ndarray | None:
+        """The fingertip in the reference's coordinate system, or the camera's without one."""
+        hand = frame.hands.get(node.pointingSide.value)
+        if hand is None:
+            return None
+        offsets = node.tipOffsetMm, node.padOffsetMm
+        tip = coordinates.pointer(hand.cameraMm, node.pointingSide.value, *offsets, node.pointingFinger.value)[:3, 3]
+        transform = reference.handsTransform(node)
+        if frame.reference is not None and transform is not None and transform is not node.cameraToRAS:
+            matrix = frame.reference.matrix
+            tip = matrix[:3, :3].T @ (tip - matrix[:3, 3])
+        return tip
+
+    def _changed(self) -> None:
+        for function in list(self.changed):
+            function()
+
+    # Points
+
+    @property
+    def isRecordingPoint(self) -> bool:
+        """Whether positions of a point are being collected."""
+        return self._collector is not None
+
+    @property
+    def pointProgress(self) -> float:
+        """How much of the point is there, 0 to 1."""
+        return self._collector.progress if self._collector else 0.0
+
+    @property
+    def dwellProgress(self) -> float:
+        """For how much of the time the fingertip has stayed where it is, 0 to 1."""
+        return self._dwellProgress
+
+    def nextPoint(self) -> str:
+        """The name of the planned point that is to be touched next; empty if there is none."""
+        return self._points.nextName(self._getParameterNode())
+
+    def recordPoint(self) -> None:
+        """Record where the chosen fingertip is, from the frames of the next second. Returns at once.
+
+        The point is the mean of its positions without outliers, see :class:`points.RecordedPoint`, and is added to the
+        chosen list. :attr:`failure` says if it was given up: ``pointReferenceLost``, ``pointHandLost``,
+        ``pointTooFew``, ``pointListGone``, ``pointSceneClosed`` or ``pointNotLive``.
+
+        :raises LiveHandError: ``pointNotLive``, ``pointReferenceLost`` or ``pointHandLost`` when it cannot begin.
+        """
+        node, frame = self._getParameterNode(), self._frame
+        if frame is None:
+            raise LiveHandError("pointNotLive")
+        if reference.isLost(node, frame):
+            raise LiveHandError("pointReferenceLost")
+        if node.pointingSide.value not in frame.hands:
+            raise LiveHandError("pointHandLost")
+        self.failure = None
+        self._list = self._points.listFor(node)
+        self._collector, self._pointSide = PointCollector(node.pointPositions, node.pointMs), node.pointingSide
+        self._changed()
+
+    def cancelPoint(self) -> None:
+        """Give up the point that is being recorded, if there is one."""
+        self._collector = self._list = None
+        self._changed()
+
+    def undoPoint(self) -> bool:
+        """Remove the point that was recorded last from its list.
+
+        :returns: whether there was one.
+        """
+        isUndone = self._points.undo(self._getParameterNode())
+        self._changed()
+        return isUndone
+
+    def _collect(self, tip: np.ndarray | None, timestampMs: float, hasReference: bool, node: Any) -> None:
+        assert self._collector and self._list
+        try:
+            if not self._list.GetScene():
+                raise LiveHandError("pointListGone")
+            if node.pointingSide != self._pointSide:
+                raise LiveHandError("pointHandLost")
+            point = self._collector.add(tip, timestampMs, hasReference)
+        except LiveHandError as error:
+            self._giveUp(error)
+            return
+        if point:
+            self._points.add(node, self._list, point)
+            self._collector = self._list = None
+        self._changed()
+
+    def _giveUp(self, error: LiveHandError) -> None:
+        error.log()
+        self._collector = self._list = None
+        self.failure = error
+        self._changed()
+
+    # Recording without a button
+
+    def _waitForDwell(self, tip: np.ndarray | None, timestampMs: float, node: Any) -> None:
+        self._dwell.radiusMm, self._dwell.durationMs = node.dwellRadiusMm, node.dwellMs
+        progress = self._dwell.update(tip, timestampMs)
+        if progress >= 1.0 and tip is not None:
+            progress = 0.0
+            self.recordPoint()
+        if progress != self._dwellProgress:
+            self._dwellProgress = progress
+            self._changed()
+
+    def _notePinch(self, frame: TrackedFrame, node: Any) -> None:
+        other = frame.hands.get("Left" if node.pointingSide == Side.RIGHT else "Right")
+        if other is None:
+            return
+        distance = np.linalg.norm(other.cameraMm[_THUMB_TIP] - other.cameraMm[_INDEX_TIP])
+        if not self._isPinched and distance < PINCHED_MM:
+            self._isPinched = True
+            if not self._collector:
+                try:
+                    self.recordPoint()
+                except LiveHandError as error:
+                    self._giveUp(error)
+        elif distance > OPEN_MM:
+            self._isPinched = False
+
+
+def _transformed(node: "slicer.vtkMRMLLinearTransformNode", point: np.ndarray) -> np.ndarray:
+    matrix = slicer.util.arrayFromTransformMatrix(node, toWorld=True)
+    return matrix[:3, :3] @ point + matrix[:3, 3]
