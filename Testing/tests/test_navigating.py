@@ -42,6 +42,7 @@ class Stream:
 
     def __init__(self, logic) -> None:
         self.logic, self.number = logic, 0
+        self.rate = None  # frames that become available a second, if not when they are shown
         parameterNode = logic.getParameterNode()
         parameterNode.tipOffsetMm = parameterNode.padOffsetMm = 0.0
 
@@ -54,7 +55,8 @@ class Stream:
             hands[side] = handWith(tipMm)
         self.number += 1
         timeMs = round(1000 * self.number / 30)
-        self.logic.showFrame(TrackedFrame(self.number, timeMs, time.perf_counter(), SIZE, hands, reference))
+        available = time.perf_counter() if self.rate is None else self.number / self.rate
+        self.logic.showFrame(TrackedFrame(self.number, timeMs, available, SIZE, hands, reference))
 
 
 @pytest.fixture
@@ -357,7 +359,7 @@ def test_pinch_of_the_other_hand_records_a_point(logic, stream):
     parameterNode.pinchRecords = True
     open_, closed = handWith((100, 0, 500)), handWith((100, 0, 500))
     open_.cameraMm[4] += (-40, 0, 0)
-    closed.cameraMm[4] = closed.cameraMm[8] + (5, 0, 0)
+    closed.cameraMm[4] = closed.cameraMm[8] + np.array([5, 0, 0])
     for hand in (open_, closed):
         for _frame in range(40):
             stream.show((0, 0, 500), Left=hand)
@@ -443,3 +445,376 @@ def test_no_point_without_live_or_hand(logic, stream):
     with pytest.raises(LiveHandError, match="pointHandLost"):
         logic.navigation.recordPoint()
     assert logic.getParameterNode().points is None
+
+
+# Traces
+
+
+def traceLine(stream, lengthMm: int, stepMm: float = 2.0, startMm: float = 0.0, reference=None) -> None:
+    """Move the fingertip along a line."""
+    for number in range(round(lengthMm / stepMm) + 1):
+        stream.show((startMm + stepMm * number, 20, 500), reference)
+
+
+@pytest.mark.parametrize("isClosed", [False, True])
+def test_trace_becomes_a_curve(logic, stream, isClosed):
+    import slicer
+
+    useBoard(logic)
+    parameterNode = logic.getParameterNode()
+    parameterNode.traceClosed, parameterNode.traceSmoothingMs = isClosed, 0.0
+    stream.show((0, 20, 500), referencePose())
+    logic.navigation.startTrace()
+    traceLine(stream, 200, reference=referencePose())
+    model = parameterNode.traceModel
+    assert model.GetPolyData().GetNumberOfPoints() == 101 and model.GetPolyData().GetNumberOfLines() == 100
+    assert parameterNode.trace is None
+    logic.navigation.stopTrace()
+    traceLine(stream, 50, reference=referencePose())
+    curve = parameterNode.trace
+    assert curve.GetClassName() == ("vtkMRMLMarkupsClosedCurveNode" if isClosed else "vtkMRMLMarkupsCurveNode")
+    assert curve.GetNumberOfControlPoints() == 101
+    assert curve.GetParentTransformNode() is model.GetParentTransformNode() is parameterNode.referenceToRAS
+    length = 400.0 if isClosed else 200.0
+    assert logic.navigation.traceLengthMm == pytest.approx(length, rel=1e-3)
+    assert curve.GetCurveLengthWorld() == pytest.approx(length, rel=1e-3)
+    expected = np.linalg.inv(referencePose().matrix) @ (200, 20, 500, 1)
+    assert np.allclose(slicer.util.arrayFromMarkupsControlPoints(curve)[-1], expected[:3], atol=1e-3)
+
+
+def test_trace_goes_on_is_taken_back_deleted_and_begun_anew(logic, stream):
+    parameterNode, navigation = logic.getParameterNode(), logic.navigation
+    parameterNode.traceSmoothingMs, parameterNode.traceSpacingMm = 0.0, 2.0
+    for start in (0, 100):
+        stream.show((start, 20, 500))
+        navigation.startTrace()
+        traceLine(stream, 98, startMm=start)
+        navigation.stopTrace()
+    curve, model = parameterNode.trace, parameterNode.traceModel
+    assert curve.GetNumberOfControlPoints() == model.GetPolyData().GetNumberOfPoints() == 100
+    navigation.undoTrace(20.0)
+    assert curve.GetNumberOfControlPoints() == model.GetPolyData().GetNumberOfPoints() == 90
+    assert model.GetPolyData().GetNumberOfLines() == 89 and navigation.traceLengthMm == pytest.approx(178.0)
+    navigation.newTrace()
+    assert navigation.traceLengthMm == 0.0 and curve.GetScene() and model.GetScene()
+    navigation.startTrace()
+    traceLine(stream, 50)
+    navigation.stopTrace()
+    assert parameterNode.trace is not curve and parameterNode.traceModel is not model
+    navigation.deleteTrace()
+    assert parameterNode.trace is None and parameterNode.traceModel is None
+    assert curve.GetScene() and model.GetScene(), "the one before is kept"
+
+
+@pytest.fixture
+def tracing(stream):
+    """A trace of 100 mm is under way, with a board."""
+    useBoard(stream.logic)
+    stream.logic.getParameterNode().traceSmoothingMs = 0.0
+    stream.show((0, 20, 500), referencePose())
+    stream.logic.navigation.startTrace()
+    traceLine(stream, 100, reference=referencePose())
+    return stream
+
+
+def assertKept(logic, reason: str) -> None:
+    from LiveHandLib.panel.sentences import sentence
+
+    assert not logic.navigation.isTracing and logic.navigation.failure.reason == reason
+    assert sentence(logic.navigation.failure).startswith("The trace has ended")
+    assert logic.getParameterNode().trace.GetNumberOfControlPoints() == 51
+    assert logic.getParameterNode().traceModel.GetPolyData().GetNumberOfPoints() == 51
+
+
+@pytest.mark.fault("Navigation: board or hand lost in mid-trace")
+@pytest.mark.parametrize("what", ["Hand", "Reference"])
+def test_trace_ends_where_something_is_lost(logic, tracing, what, unharmed):
+    for _frame in range(12):
+        if what == "Hand":
+            tracing.show(None, referencePose())
+        else:
+            tracing.show((150, 20, 500), referencePose(ageMs=600.0, isLost=True))
+    assertKept(logic, f"trace{what}Lost")
+
+
+@pytest.mark.fault("Navigation: Live goes off in mid-trace")
+def test_trace_is_kept_when_live_goes_off(logic, tracing, unharmed):
+    logic.navigation.endLive()
+    assert logic.getParameterNode().trace.GetNumberOfControlPoints() == 51
+    with pytest.raises(Exception, match="traceNotLive"):
+        logic.navigation.startTrace()
+
+
+@pytest.mark.fault("Navigation: trace deleted while it grows")
+def test_deleted_trace_ends(logic, tracing, unharmed):
+    import slicer
+
+    slicer.mrmlScene.RemoveNode(logic.getParameterNode().traceModel)
+    tracing.show((120, 20, 500), referencePose())
+    assert not logic.navigation.isTracing and logic.navigation.failure.reason == "traceGone"
+    logic.navigation.startTrace()
+    traceLine(tracing, 20, reference=referencePose())
+    assert logic.getParameterNode().traceModel.GetPolyData().GetNumberOfPoints() == 11
+
+
+@pytest.mark.fault("Navigation: scene closed in mid-trace")
+def test_scene_closed_in_mid_trace(logic, tracing, unharmed, tmp_path):
+    import slicer
+
+    touched = str(tmp_path / "trace.vtp")
+    slicer.util.saveNode(logic.getParameterNode().traceModel, touched)  # what is there is there at any time
+    slicer.mrmlScene.Clear(0)
+    tracing.show((120, 20, 500))
+    assert not logic.navigation.isTracing and logic.getParameterNode().traceModel is None
+    assert slicer.util.loadModel(touched).GetPolyData().GetNumberOfPoints() == 51
+
+
+def test_thousands_of_points_are_appended_not_rebuilt(logic, stream):
+    """By what is done, not by how long it takes."""
+    parameterNode = logic.getParameterNode()
+    parameterNode.traceSpacingMm, parameterNode.traceSmoothingMs = 0.1, 0.0
+    stream.show((0, 20, 500))
+    logic.navigation.startTrace()
+    before = parameterNode.traceModel.GetPolyData()
+    points, lines = before.GetPoints(), before.GetLines()
+    for number in range(3000):
+        logic.navigation._follow(np.array([0.5 * number, 20.0, 500.0]), 33.0 * number, True)
+    polyData = parameterNode.traceModel.GetPolyData()
+    assert polyData.GetPoints() is points and polyData.GetLines() is lines
+    assert points.GetNumberOfPoints() == 3000 and lines.GetNumberOfCells() == 2999
+
+
+# Registration
+
+PLAN = np.array([(0, 0, 0), (80, 0, 10), (0, 60, 0), (20, 30, 70), (70, 70, -20)], float)  # in RAS
+
+
+def placed() -> np.ndarray:
+    """From RAS to the reference's coordinate system, as the phantom lies in the room."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = turned(200, 15, 40), (30.0, -20.0, 40.0)
+    return matrix
+
+
+@pytest.fixture
+def touched(logic, stream):
+    """The plan's points, touched with a board; gives how far each was touched from where it is, mm in RAS."""
+    useBoard(logic)
+    logic.getParameterNode().plannedPoints = pointList("Plan", PLAN)
+    errors = np.random.default_rng(3).normal(0, 1.0, (len(PLAN), 3))
+    pose = referencePose()
+    for at in PLAN + errors:
+        touch(stream, (pose.matrix @ placed() @ (*at, 1))[:3], pose, spread=0.0)
+    return errors
+
+
+def test_registration_by_points(logic, touched):
+    from LiveHandLib.navigation.registration import register
+
+    parameterNode, registering = logic.getParameterNode(), logic.navigation.registering
+    before = matrixOf(parameterNode.referenceToRAS)
+    found = registering.register()
+    expected = register(PLAN + touched, PLAN)
+    assert found.freMm == pytest.approx(expected.freMm, abs=1e-6) and 0.3 < found.freMm < 2.0
+    assert np.allclose(matrixOf(parameterNode.referenceToRAS), expected.matrix @ np.linalg.inv(placed()), atol=1e-6)
+    target = np.array([40.0, 40.0, 20.0])
+    assert registering.expectedTreMm(target) == pytest.approx(expected.expectedTreMm(target), abs=1e-6)
+    table = parameterNode.registrationTable
+    assert [table.GetCellText(row, 0) for row in range(6)] == [f"Plan {number}" for number in range(5)] + ["RMS"]
+    assert float(table.GetCellText(5, 1)) == pytest.approx(found.freMm, abs=1e-4)
+    assert registering.names[found.worst] == f"Plan {found.worst}"
+    again = registering.register()
+    assert np.allclose(again.matrix, found.matrix, atol=1e-6), "though the points have moved with it"
+    assert registering.undo() and registering.undo() and not registering.undo()
+    assert np.allclose(matrixOf(parameterNode.referenceToRAS), before)
+
+
+def test_registration_without_a_reference(logic, stream):
+    logic.getParameterNode().plannedPoints = pointList("Plan", PLAN)
+    for at in PLAN:
+        touch(stream, (placed() @ (*at, 1))[:3], spread=0.0)
+    assert logic.navigation.registering.register().freMm < 1e-6
+    assert np.allclose(matrixOf(logic.getParameterNode().cameraToRAS), np.linalg.inv(placed()), atol=1e-6)
+
+
+def test_registration_under_a_transform_of_the_users(logic, touched):
+    import slicer
+
+    parameterNode = logic.getParameterNode()
+    users = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "User's")
+    slicer.util.updateTransformMatrixFromArray(users, placed())
+    parameterNode.referenceToRAS.SetAndObserveTransformNodeID(users.GetID())
+    found = logic.navigation.registering.register()
+    recorded = slicer.util.arrayFromMarkupsControlPoints(parameterNode.points, world=True)
+    assert np.allclose(np.linalg.norm(recorded - PLAN, axis=1), found.errorsMm, atol=1e-4)
+
+
+def refusal(call) -> str:
+    """The reason for which something is refused."""
+    from LiveHandLib.errors import LiveHandError
+    from LiveHandLib.panel.sentences import sentence
+
+    with pytest.raises(LiveHandError) as raised:
+        call()
+    assert "internal" not in raised.value.reason and "Something unexpected" not in sentence(raised.value)
+    return raised.value.reason
+
+
+@pytest.mark.fault("Navigation: registration with points that give none", times=6)
+def test_registration_is_refused(logic, touched, unharmed):
+    import slicer
+
+    parameterNode, registering = logic.getParameterNode(), logic.navigation.registering
+    points, planned = parameterNode.points, parameterNode.plannedPoints
+    before = matrixOf(parameterNode.referenceToRAS)
+    parameterNode.plannedPoints = None
+    assert refusal(registering.register) == "registrationNoLists"
+    parameterNode.plannedPoints = pointList("Mirrored", PLAN * (-1, 1, 1))
+    assert refusal(registering.register) == "registrationMirrored"
+    parameterNode.plannedPoints = pointList("On a line", [(10.0 * number, 0.0, 0.0) for number in range(5)])
+    assert refusal(registering.register) == "registrationCollinear"
+    parameterNode.plannedPoints = pointList("Not finite", np.where(np.eye(5, 3), np.nan, PLAN))
+    assert refusal(registering.register) == "registrationNotFinite"
+    parameterNode.plannedPoints = planned
+    parameterNode.points = pointList("Of the image", PLAN)
+    assert refusal(registering.register) == "registrationNotTouched"
+    parameterNode.points = points
+    while points.GetNumberOfControlPoints() > 2:
+        logic.navigation.undoPoint()
+    assert refusal(registering.register) == "registrationTooFew"
+    assert np.array_equal(matrixOf(parameterNode.referenceToRAS), before)
+    assert slicer.util.arrayFromMarkupsControlPoints(points).shape == (2, 3), "nothing recorded is lost"
+
+
+@pytest.mark.fault("Navigation: a board printed to another scale")
+def test_scale_of_the_print_shows_in_the_registration(logic, stream, unharmed):
+    useBoard(logic)
+    logic.getParameterNode().plannedPoints = pointList("Plan", PLAN)
+    pose = referencePose()
+    for at in PLAN:
+        touch(stream, (pose.matrix @ (*(1.05 * at), 1))[:3], pose, spread=0.0)
+    assert logic.navigation.registering.register().scale == pytest.approx(1 / 1.05, abs=1e-3)
+
+
+def test_trace_is_fitted_to_a_surface(logic, stream):
+    import slicer
+    import vtk
+
+    useBoard(logic)
+    parameterNode, pose = logic.getParameterNode(), referencePose()
+    parameterNode.traceSmoothingMs = 0.0
+    sphere = vtk.vtkTexturedSphereSource()
+    sphere.SetRadius(1.0)
+    sphere.SetThetaResolution(60)
+    sphere.SetPhiResolution(60)
+    shape = vtk.vtkTransform()
+    shape.Scale(60, 45, 30)
+    ellipsoid = vtk.vtkTransformPolyDataFilter()
+    ellipsoid.SetInputConnection(sphere.GetOutputPort())
+    ellipsoid.SetTransform(shape)
+    ellipsoid.Update()
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Skin")
+    model.SetAndObservePolyData(ellipsoid.GetOutput())
+    assert refusal(logic.navigation.registering.registerSurface) == "surfaceMissing"
+    parameterNode.surface = model
+    stream.show((0, 20, 500), pose)
+    logic.navigation.startTrace()
+    slicer.util.updateTransformMatrixFromArray(parameterNode.referenceToRAS, np.eye(4))  # off by a bit
+    off = np.eye(4)
+    off[:3, :3], off[:3, 3] = turned(4, -3, 5), (4.0, -3.0, 2.0)
+    for turn in np.linspace(0, 30, 400):
+        across, along = 0.3 + 0.6 * turn / 30, turn
+        at = np.array([np.cos(along) * across, np.sin(along) * across, np.sqrt(1 - across**2)]) * (60, 45, 30)
+        stream.show((pose.matrix @ off @ (*at, 1))[:3], pose)
+    logic.navigation.stopTrace()
+    found = logic.navigation.registering.registerSurface()
+    assert found.statistics.rms < 0.5 < ((found.initialDistancesMm**2).mean()) ** 0.5
+    assert np.allclose(matrixOf(parameterNode.referenceToRAS), found.matrix)
+    display, points = parameterNode.traceModel.GetDisplayNode(), parameterNode.traceModel.GetPolyData().GetPointData()
+    assert (
+        display.GetScalarVisibility() and points.GetScalars().GetName() == "Distance" == display.GetActiveScalarName()
+    )
+    assert logic.navigation.registering.undo()
+    assert np.allclose(matrixOf(parameterNode.referenceToRAS), np.eye(4))
+
+
+def test_comparison_with_the_truth(logic, touched, tmp_path):
+    parameterNode, registering = logic.getParameterNode(), logic.navigation.registering
+    assert refusal(lambda: registering.exportComparison(tmp_path / "none.csv")) == "noComparison"
+    found = registering.register()
+    parameterNode.truePoints = pointList("Truth", PLAN)
+    compared = registering.compare()
+    assert np.allclose(compared.errorsMm, found.errorsMm, atol=1e-4)
+    assert compared.targets.rms == pytest.approx(found.freMm, abs=1e-4) and compared.fiducials.count == 0
+    registering.exportComparison(tmp_path / "errors.csv")
+    lines = (tmp_path / "errors.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "point,kind,error_mm" and lines[1].startswith("Truth 0,target,") and len(lines) == 1 + 5 + 6
+    table = parameterNode.comparisonTable
+    assert table.GetNumberOfRows() == 11 and table.GetCellText(10, 0) == "rms"
+    byFiducials = registering.compare([0, 1, 2, 3])
+    assert byFiducials.fiducials.count == 4 and byFiducials.targets.count == 1
+    assert refusal(lambda: registering.exportComparison(tmp_path / "no folder" / "errors.csv")) == "exportFailed"
+
+
+# Follow
+
+
+def test_slices_follow_the_finger_not_too_often(logic, stream, redView):
+    parameterNode, node = logic.getParameterNode(), redView.GetSliceNode()
+    offsets = []
+    parameterNode.slicesFollow = True
+    stream.rate = 60.0
+    for number in range(60):
+        stream.show((10, 20.0 + number, 500))
+        offsets.append(node.GetSliceOffset())
+    stream.rate = 1.0
+    jumps = np.count_nonzero(np.diff(offsets))
+    assert 10 <= jumps <= 15
+    tip = worldTip(logic)
+    assert offsets[-1] == pytest.approx(tip[2], abs=10.0)
+    before = offsets[-1]
+    stream.show(None)
+    assert node.GetSliceOffset() == before, "not while the hand is lost"
+    useBoard(logic)
+    stream.show((10, 200, 500))
+    assert node.GetSliceOffset() == before, "nor while the reference is"
+    parameterNode.followingViews = ["Green"]
+    stream.show((10, 200, 500), referencePose())
+    assert node.GetSliceOffset() == before, "nor where it was not chosen"
+    parameterNode.followingViews = []
+    stream.show((10, 200, 500), referencePose())
+    assert node.GetSliceOffset() != before
+
+
+def test_distance_to_a_model_and_to_points(logic, stream):
+    import slicer
+    import vtk
+
+    parameterNode, navigation = logic.getParameterNode(), logic.navigation
+    stream.show((10, 20, 500))
+    tip = navigation.tip()
+    assert np.allclose(tip, worldTip(logic), atol=1e-3)
+    sphere = vtk.vtkSphereSource()
+    sphere.SetRadius(10.0)
+    sphere.SetThetaResolution(100)
+    sphere.SetPhiResolution(100)
+    sphere.Update()
+    model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Ball")
+    model.SetAndObservePolyData(sphere.GetOutput())
+    users = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "User's")
+    model.SetAndObserveTransformNodeID(users.GetID())
+    parameterNode.distanceTo = model
+    for away in (50.0, 30.0):
+        matrix = placed()
+        matrix[:3, 3] = tip + np.array([0, 0, away])
+        slicer.util.updateTransformMatrixFromArray(users, matrix)
+        stream.show((10, 20, 500))
+        assert navigation.distanceMm == pytest.approx(away - 10.0, abs=0.05)
+    parameterNode.distanceTo = pointList("Targets", tip + np.array([[0, 30, 0], [0, 0, 7]]))
+    stream.show((10, 20, 500))
+    assert navigation.distanceMm == pytest.approx(7.0, abs=0.01)
+    stream.show(None)
+    assert navigation.distanceMm is None
+    parameterNode.distanceTo = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Empty")
+    stream.show((10, 20, 500))
+    assert navigation.distanceMm is None

@@ -203,10 +203,27 @@ def sentence(error: LiveHandError) -> str:
             "The point was not recorded, for the scene was closed meanwhile: record it again in the new one."
         ),
         "pointNotLive": _("No point was recorded, for Live is off: tick Live, and record it again."),
+        "traceNotLive": _("Nothing can be traced, for Live is off: tick Live, and start the trace again."),
+        "traceReferenceLost": _(
+            "The trace has ended, for the reference is out of sight: what was traced is kept; start it again to go on."
+        ),
+        "traceHandLost": _(
+            "The trace has ended, for the hand is out of sight: what was traced is kept; start it again to go on."
+        ),
+        "traceGone": _("The trace has ended, for it was deleted: start another one."),
         "pointTooFew": _(
             "The point was not recorded, for the fingertip was seen in {count} frames only and {needed} are needed: "
             "keep the hand in view, and record it again."
         ),
+        "registrationNoLists": _(
+            "There are not two lists of points to compare: choose the recorded one and the other."
+        ),
+        "registrationNotTouched": _(
+            "What was touched has to be under the transform {transform}, and the image must not be: choose a list or "
+            "trace that was recorded with this reference."
+        ),
+        "surfaceMissing": _("There is no trace and model to fit: trace over the skin, and choose its model."),
+        "noComparison": _("There is nothing to export: compare the recorded points first."),
         "registrationTooFew": _("{count} points are too few to register by: record at least {needed}."),
         "registrationCollinear": _(
             "The points lie on a line, so the rotation about it is not known: record one that is away from it."

@@ -10,11 +10,15 @@ from slicer.i18n import tr as _
 
 from ..errors import LiveHandError
 from ..landmarks import Landmark
-from ..navigation.points import Dwell, PointCollector
+from ..navigation.points import LONGEST_GAP_MS, Dwell, PointCollector
+from ..navigation.traces import Trace
 from ..pose import coordinates
 from ..pose.estimator import TrackedFrame
 from . import reference
+from .follow import DistanceMeter, SliceFollower
 from .recordedpoints import RecordedPoints
+from .registering import Registering
+from .tracenodes import TraceNodes
 
 PINCHED_MM, OPEN_MM = 25.0, 40.0
 """Distance of the tips of thumb and index finger from which on they pinch, and from which on they do not any more."""
@@ -56,12 +60,15 @@ class Finger(Enum):
 
 
 class Navigation:
-    """Records points with a fingertip, in the reference's coordinate system, or the camera's without a reference.
+    """Points, traces and registers with a fingertip, in the reference's coordinate system, or the camera's without one.
+
     To be used in the GUI thread.
 
     :param getParameterNode: returns the scene's parameter node for the module, which says how, and keeps the nodes.
 
     :ivar changed: functions that are called, without arguments, after something has changed: progress, or an end.
+    :ivar registering: the :class:`Registering`, which registers what was touched and compares it with the truth.
+    :ivar distanceMm: from the fingertip to ``distanceTo`` in the parameter node, mm; None if it is not known.
     :ivar failure: why what was under way last was given up; None when it was not.
     """
 
@@ -69,6 +76,7 @@ class Navigation:
         self._getParameterNode = getParameterNode
         self.changed: list[Callable[[], None]] = []
         self.failure: LiveHandError | None = None
+        self.registering = Registering(getParameterNode)
         self._frame: TrackedFrame | None = None  # the newest while live
         self._forgetAll()
 
@@ -80,6 +88,10 @@ class Navigation:
         self._dwell = Dwell()
         self._dwellProgress = 0.0
         self._isPinched = False
+        self._trace: TraceNodes | None = None
+        self._isTracing = False
+        self._slices, self._meter = SliceFollower(), DistanceMeter()
+        self.distanceMm: float | None = None
 
     # What happens
 
@@ -89,26 +101,37 @@ class Navigation:
         node = self._getParameterNode()
         if node.pinchRecords:
             self._notePinch(frame, node)
-        if not (self._collector or node.dwellRecords):
+        measured = node.distanceTo
+        if self.distanceMm is not None and not measured:
+            self._setDistance(None)
+        if not (self._collector or self._isTracing or node.dwellRecords or node.slicesFollow or measured):
             return
         hasReference = not reference.isLost(node, frame)
         tip = self._tip(frame, node) if hasReference else None
+        if node.slicesFollow or measured:
+            self._showWhere(tip, node, frame.captureTime)
+        if self._isTracing:
+            self._follow(tip, frame.timestampMs, hasReference)
         if self._collector:
             self._collect(tip, frame.timestampMs, hasReference, node)
         elif node.dwellRecords:
             self._waitForDwell(tip, frame.timestampMs, node)
 
     def endLive(self) -> None:
-        """Live is off: a point that is being recorded is given up."""
+        """Live is off: a point that is being recorded is given up, a trace ends."""
         self._frame = None
+        self.stopTrace()
+        self._setDistance(None)
         if self._collector:
             self._giveUp(LiveHandError("pointNotLive"))
 
     def forget(self) -> None:
         """The scene is being closed: drop what belongs to it."""
+        self._isTracing = False
         if self._collector:
             self._giveUp(LiveHandError("pointSceneClosed"))
         self._forgetAll()
+        self.registering.forget()
         self._frame = None
 
     def tip(self) -> np.ndarray | None:
@@ -213,6 +236,111 @@ class Navigation:
         self._collector = self._list = None
         self.failure = error
         self._changed()
+
+    # Follow
+
+    def _showWhere(self, tip: np.ndarray | None, node: Any, now: float) -> None:
+        ras = _transformed(reference.toRas(node), tip) if tip is not None and np.isfinite(tip).all() else None
+        if node.distanceTo:
+            self._setDistance(None if ras is None else self._meter.distanceMm(ras, node.distanceTo))
+        if node.slicesFollow and ras is not None and self._slices.isDue(now):
+            # The red one may have the preview in it.
+            self._slices.jump(ras, node.followingViews, "Red" if node.showInSliceView else "", now)
+
+    def _setDistance(self, distanceMm: float | None) -> None:
+        if distanceMm != self.distanceMm:
+            self.distanceMm = distanceMm
+            self._changed()
+
+    # Traces
+
+    @property
+    def isTracing(self) -> bool:
+        """Whether a trace follows the fingertip."""
+        return self._isTracing
+
+    @property
+    def traceLengthMm(self) -> float:
+        """Length of the trace, mm."""
+        return self._trace.trace.lengthMm if self._trace else 0.0
+
+    def startTrace(self) -> None:
+        """Have a trace follow the chosen fingertip; go on with the last one unless :meth:`newTrace` was called.
+
+        The trace is a model, ``traceModel`` in the parameter node, and when it ends a curve, ``trace``. :attr:`failure`
+        says if it has ended by itself: ``traceReferenceLost``, ``traceHandLost`` or ``traceGone``. What was traced is
+        kept.
+
+        :raises LiveHandError: ``traceNotLive`` or ``traceReferenceLost`` when it cannot begin.
+        """
+        node, frame = self._getParameterNode(), self._frame
+        if frame is None:
+            raise LiveHandError("traceNotLive")
+        if reference.isLost(node, frame):
+            raise LiveHandError("traceReferenceLost")
+        self.failure = None
+        transform = reference.toRas(node)
+        isSame = self._trace and self._trace.isThere and self._trace.model.GetTransformNodeID() == transform.GetID()
+        if not isSame:  # or its points would be in another coordinate system
+            self._trace = TraceNodes(node, Trace(node.traceSpacingMm, node.traceSmoothingMs, node.traceClosed))
+        self._isTracing, self._tracedMs = True, float(frame.timestampMs)
+        self._changed()
+
+    def stopTrace(self) -> None:
+        """End the trace, if there is one, and give it to the curve."""
+        if self._isTracing:
+            self._isTracing = False
+            assert self._trace
+            self._trace.makeCurve(self._getParameterNode())
+            self._changed()
+
+    def newTrace(self) -> None:
+        """End the trace, and begin another one with the next :meth:`startTrace`."""
+        self.stopTrace()
+        self._trace = None
+        self._changed()
+
+    def undoTrace(self, lengthMm: float = 10.0) -> None:
+        """Take back the end of the trace.
+
+        :param lengthMm: about how much of it, mm; at least one point.
+        """
+        if self._trace and self._trace.isThere:
+            trace = self._trace.trace
+            trace.removeLast(max(round(lengthMm / trace.spacingMm), 1) if trace.spacingMm else 1)
+            self._trace.rebuild()
+            if not self._isTracing:
+                self._trace.makeCurve(self._getParameterNode())
+            self._changed()
+
+    def deleteTrace(self) -> None:
+        """End the trace, and remove it from the scene."""
+        self._isTracing = False
+        if self._trace:
+            self._trace.remove()
+            self._trace = None
+        self._changed()
+
+    def _follow(self, tip: np.ndarray | None, timestampMs: float, hasReference: bool) -> None:
+        assert self._trace
+        if not self._trace.isThere:
+            self._endTrace(LiveHandError("traceGone"))
+        elif not hasReference:
+            self._endTrace(LiveHandError("traceReferenceLost"))
+        elif tip is None or not np.isfinite(tip).all():
+            if timestampMs - self._tracedMs > LONGEST_GAP_MS:  # the way to the next point would be a guess
+                self._endTrace(LiveHandError("traceHandLost"))
+        else:
+            self._tracedMs = timestampMs
+            point = self._trace.trace.add(tip, timestampMs)
+            if point is not None:
+                self._trace.append(point)
+                self._changed()
+
+    def _endTrace(self, error: LiveHandError) -> None:
+        error.log()
+        self.failure = error
+        self.stopTrace()
 
     # Recording without a button
 

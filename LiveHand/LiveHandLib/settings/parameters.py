@@ -6,7 +6,9 @@ from typing import Annotated
 import slicer
 import vtk
 from slicer import (
+    vtkMRMLDisplayableNode,
     vtkMRMLLinearTransformNode,
+    vtkMRMLMarkupsCurveNode,
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLModelNode,
     vtkMRMLPlotChartNode,
@@ -19,6 +21,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from ..errors import LiveHandError
 from ..navigation.points import COUNT, COUNT_NEEDED, DURATION_MS
 from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
+from ..navigation.traces import SMOOTHING_MS, SPACING_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
 from ..scene import handnodes
@@ -80,6 +83,20 @@ class LiveHandParameterNode:
     dwellRecords - Record a point where the fingertip stays.
     dwellRadiusMm, dwellMs - Within how much, mm, and for how long, ms.
     pinchRecords - Record a point when the other hand pinches.
+    matchByName - Recorded and planned points belong together by their names, not by their order.
+    registrationScales - Registration may scale.
+    registrationTable - The errors of the points that were registered by, mm.
+    surface - The model that a trace is fitted to.
+    truePoints - The true places of recorded points, in RAS.
+    comparisonTable - The recorded points' errors, mm.
+    slicesFollow - Slices jump to the fingertip.
+    followingViews - Names of the slice views that do; all if there are none.
+    distanceTo - The model or point list to which the fingertip's distance is measured.
+    trace - The newest trace, as a curve, when it has ended.
+    traceModel - The same as a model, which grows with it.
+    traceClosed - Its end is joined to its beginning.
+    traceSpacingMm - How far its points are from each other at least, mm.
+    traceSmoothingMs - How far it may stay behind the finger, ms.
     """
 
     source: str = ""
@@ -142,6 +159,20 @@ class LiveHandParameterNode:
     dwellRadiusMm: Annotated[float, WithinRange(0.5, 50.0)] = 5.0
     dwellMs: Annotated[float, WithinRange(100.0, 10_000.0)] = 1000.0
     pinchRecords: bool = False
+    matchByName: bool = False
+    registrationScales: bool = False
+    registrationTable: vtkMRMLTableNode
+    surface: vtkMRMLModelNode
+    truePoints: vtkMRMLMarkupsFiducialNode
+    comparisonTable: vtkMRMLTableNode
+    slicesFollow: bool = False
+    followingViews: list[str] = []
+    distanceTo: vtkMRMLDisplayableNode
+    trace: vtkMRMLMarkupsCurveNode
+    traceModel: vtkMRMLModelNode
+    traceClosed: bool = False
+    traceSpacingMm: Annotated[float, WithinRange(0.1, 50.0)] = SPACING_MM
+    traceSmoothingMs: Annotated[float, WithinRange(0.0, 500.0)] = SMOOTHING_MS
 
 
 class SceneParameters:
