@@ -4,6 +4,7 @@ from slicer.i18n import tr as _
 
 from ..scene.gestureactions import carriableNodes, shownViews
 from ..scene.gestures import HandsActOn
+from ..scene.reference import handsTransform
 from .sentences import sentence
 from .widgets import fillComboBox
 
@@ -61,7 +62,7 @@ class GesturesPanel:
     def updateNodes(self) -> None:
         """Offer what the hands can carry, and what is chosen."""
         node = self._logic.getParameterNode()
-        nodes = carriableNodes(node.cameraToRAS) if node.handsActOn is HandsActOn.TRANSFORM else []
+        nodes = carriableNodes(handsTransform(node)) if node.handsActOn is HandsActOn.TRANSFORM else []
         if node.heldNode and node.heldNode not in nodes:
             nodes.append(node.heldNode)
         self._nodes = {one.GetID(): one for one in nodes}

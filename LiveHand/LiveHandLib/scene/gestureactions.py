@@ -14,6 +14,7 @@ from ..errors import LiveHandError
 from ..gestures import moves
 from ..gestures.hold import rotationMatrix
 from ..gestures.pinch import PinchEvent
+from . import reference
 
 VIEW_TANGENTS = 0.86
 """The way of both hands, in tangents of the camera's directions, that moves what is seen across the height of a view:
@@ -328,7 +329,7 @@ class CarryTransform(Action):
         if not node:
             raise LiveHandError("gestureNoTransform")
         self._name = node.GetName()
-        hands = context.parameters.cameraToRAS
+        hands = reference.handsTransform(context.parameters)
         isTransform = node.IsA("vtkMRMLTransformNode")
         parent = node if isTransform else node.GetParentTransformNode()
         # What the hands are under would run away from them.

@@ -16,6 +16,7 @@ from ..errors import LiveHandError
 from ..gestures.pinch import ENDED, STARTED, PinchEvent, PinchRecognizer
 from ..pose.coordinates import CAMERA_TO_RAS
 from ..pose.estimator import TrackedFrame
+from . import reference
 from .gestureactions import ACTIONS, Action, Context, PlacePoint
 from .viewtext import ViewText
 
@@ -225,7 +226,7 @@ class Gestures:
         self._setText("")
 
     def _cameraToRas(self) -> np.ndarray:
-        node = self._getParameterNode().cameraToRAS
+        node = reference.handsTransform(self._getParameterNode())
         if not node:
             return CAMERA_TO_RAS["owner"]
         matrix = vtk.vtkMatrix4x4()
