@@ -21,6 +21,7 @@ from LiveHandLib.panel.gestures import GesturesPanel
 from LiveHandLib.panel.hand import HandPanel
 from LiveHandLib.panel.live import LivePanel
 from LiveHandLib.panel.motion import MotionPanel
+from LiveHandLib.panel.navigation import NavigationPanel
 from LiveHandLib.panel.source import SourcePanel
 from LiveHandLib.resources import resourcePath
 from LiveHandLib.sampledata import SAMPLE_CLIP, registerSampleData
@@ -67,7 +68,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)  # needed for parameter node observation
         self.logic = None
-        self.sourcePanel = self.motionPanel = None
+        self.sourcePanel = self.motionPanel = self.navigationPanel = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
 
@@ -87,6 +88,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.calibrationPanel = CalibrationPanel(self.ui, self.logic, self.livePanel.showError)
         self.motionPanel = MotionPanel(self.ui, self.logic)
         self.gesturesPanel = GesturesPanel(self.ui, self.logic)
+        self.navigationPanel = NavigationPanel(self.ui, self.logic)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -108,7 +110,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         slicer.app.disconnect("aboutToQuit()", self.cleanup)
         self.setParameterNode(None)
         self.removeObservers()
-        for part in (self.sourcePanel, self.motionPanel, self.logic):
+        for part in (self.sourcePanel, self.motionPanel, self.navigationPanel, self.logic):
             if part:  # not all are there when setup has failed half-way
                 part.close()
         self.logic = None
@@ -186,8 +188,12 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onParameterNodeModified(self, caller=None, event=None) -> None:
         """Show what is chosen; the logic follows it by itself."""
-        for part in (self.sourcePanel, self.handPanel, self.motionPanel, self.gesturesPanel, self.calibrationPanel):
-            part.update()
+        self.sourcePanel.update()
+        self.handPanel.update()
+        self.motionPanel.update()
+        self.gesturesPanel.update()
+        self.navigationPanel.update()
+        self.calibrationPanel.update()
 
     def updatePackages(self) -> None:
         """Show what has to be installed; look for cameras if nothing has."""

@@ -27,8 +27,8 @@ from .resources import resourcePath
 from .scene import reference
 from .scene.gestures import Gestures, HandsActOn
 from .scene.handdisplay import HandDisplay
-from .scene.rendering import PromptRendering
 from .scene.navigation import Navigation
+from .scene.rendering import PromptRendering
 from .scene.sliceview import CameraSlice
 from .scene.surface import MESH_FILE_NAME
 from .settings.calibrations import CameraCalibrations
@@ -288,9 +288,9 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.display.showFrame(frame)
             self.motion.add(frame)
             self.gestures.add(frame)
+            self.navigation.add(frame)
             if frame.hands or (before and before.hands):
                 self.rendering.request()
-            self.navigation.add(frame)
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
     def isReferenceLost(self) -> bool:

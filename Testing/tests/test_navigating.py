@@ -818,3 +818,138 @@ def test_distance_to_a_model_and_to_points(logic, stream):
     parameterNode.distanceTo = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Empty")
     stream.show((10, 20, 500))
     assert navigation.distanceMm is None
+
+
+# The panel
+
+
+@pytest.fixture
+def navigationPanel(app, widget, stream):
+    """The panel with its group open, and frames that come without a camera."""
+    widget.ui.navigationCollapsibleButton.setCollapsed(False)
+    yield widget
+    widget.ui.navigationCollapsibleButton.setCollapsed(True)
+
+
+def test_group_is_collapsed_at_first(widget):
+    assert widget.ui.navigationCollapsibleButton.collapsed
+
+
+def test_panel_offers_the_nodes_and_follows_the_parameter_node(app, navigationPanel):
+    import slicer
+
+    ui, parameterNode = navigationPanel.ui, navigationPanel.logic.getParameterNode()
+    plan = pointList("Plan", PLAN)
+    box = ui.plannedPointsComboBox
+    assert app.spin(lambda: box.findText("Plan") > 0, timeout=5)
+    box.setCurrentIndex(box.findText("Plan"))
+    navigationPanel.navigationPanel.onNodeChosen("plannedPoints", box.findText("Plan"))
+    assert parameterNode.plannedPoints is plan
+    assert ui.navigationLabel.text == "Next point: Plan 0"
+    slicer.mrmlScene.RemoveNode(plan)
+    assert app.spin(lambda: box.findText("Plan") < 0, timeout=5)
+    assert box.currentIndex == 0
+
+
+def test_widgets_of_the_reference_are_those_of_its_kind(app, navigationPanel):
+    from LiveHandLib.scene.reference import ReferenceKind
+
+    ui, parameterNode = navigationPanel.ui, navigationPanel.logic.getParameterNode()
+    for kind in ReferenceKind:
+        parameterNode.referenceKind = kind
+        assert ui.referenceSquareSpinBox.isVisibleTo(ui.navigationCollapsibleButton) == (kind == ReferenceKind.BOARD)
+        assert ui.referenceMarkerSpinBox.isVisibleTo(ui.navigationCollapsibleButton) == (kind == ReferenceKind.MARKER)
+
+
+def test_points_by_the_panel_and_what_it_says(app, navigationPanel, stream):
+    ui, logic, panel = navigationPanel.ui, navigationPanel.logic, navigationPanel.navigationPanel
+    panel.do(panel.recordOrCancel)
+    assert ui.navigationLabel.text.startswith("⚠ ") and "Live" in ui.navigationLabel.text
+    stream.show((10, 20, 500))
+    panel.do(panel.recordOrCancel)
+    assert ui.recordPointButton.checked and ui.navigationLabel.text == "Hold the finger still."
+    panel.do(panel.recordOrCancel)
+    assert not ui.recordPointButton.checked, "given up"
+    logic.getParameterNode().plannedPoints = pointList("Plan", PLAN)
+    for at in PLAN:
+        touch(stream, (placed() @ (*at, 1))[:3], spread=0.0)
+    ui.registerButton.click()
+    assert ui.navigationLabel.text.startswith("Registered by 5 points: FRE 0.0 mm"), ui.navigationLabel.text
+    logic.getParameterNode().truePoints = logic.getParameterNode().plannedPoints
+    ui.compareButton.click()
+    assert ui.navigationLabel.text.startswith("Errors of 5 points: mean 0.0 mm")
+    for _time in range(3):
+        ui.undoPointButton.click()
+    ui.registerButton.click()
+    assert ui.navigationLabel.text.startswith("⚠ 2 points are too few")
+    ui.undoRegistrationButton.click()
+    assert not ui.navigationLabel.text.startswith("⚠")
+
+
+def test_trace_by_the_panel(app, navigationPanel, stream):
+    ui, logic, panel = navigationPanel.ui, navigationPanel.logic, navigationPanel.navigationPanel
+    logic.getParameterNode().traceSmoothingMs = 0.0
+    stream.show((0, 20, 500))
+    panel.do(panel.startOrStopTrace)
+    assert ui.traceButton.checked
+    traceLine(stream, 100)
+    panel.do(panel.startOrStopTrace)
+    assert not ui.traceButton.checked and ui.traceLengthLabel.text == "100 mm"
+    ui.undoTraceButton.click()
+    assert ui.traceLengthLabel.text == "90 mm"
+    ui.deleteTraceButton.click()
+    assert ui.traceLengthLabel.text == "" and logic.getParameterNode().trace is None
+
+
+def test_key_records_a_point_in_any_module(app, navigationPanel, stream):
+    import qt
+
+    stream.show((10, 20, 500))
+    shortcut = navigationPanel.navigationPanel._shortcuts[0]
+    assert shortcut.key.toString() == "F8" if hasattr(shortcut.key, "toString") else shortcut.key().toString() == "F8"
+    shortcut.activated.emit()
+    assert navigationPanel.logic.navigation.isRecordingPoint
+    assert isinstance(shortcut, qt.QShortcut)
+
+
+def test_distance_is_in_the_panel_and_in_the_views_corner(app, navigationPanel, stream):
+    import slicer
+    import vtk
+
+    logic, ui = navigationPanel.logic, navigationPanel.ui
+    stream.show((10, 20, 500))
+    logic.getParameterNode().distanceTo = pointList("Target", [logic.navigation.tip() + np.array([0, 0, 12.5])])
+    stream.show((10, 20, 500))
+    renderer = slicer.app.layoutManager().threeDWidget(0).threeDView().renderWindow().GetRenderers().GetFirstRenderer()
+
+    def shown() -> list[str]:
+        props = renderer.GetViewProps()
+        annotations = [prop for prop in props if isinstance(prop, vtk.vtkCornerAnnotation)]
+        return [annotation.GetText(vtk.vtkCornerAnnotation.UpperLeft) for annotation in annotations]
+
+    assert ui.distanceLabel.text == "12.5 mm" and "12.5 mm" in shown()
+    logic.getParameterNode().distanceTo = None
+    stream.show((10, 20, 500))
+    assert "12.5 mm" not in shown()
+
+
+def test_nodes_are_what_other_modules_ask_for(logic, stream):
+    """SlicerIGT's and OpenIGTLinkIF's: classes, names, and one event of the pointer a frame."""
+    import slicer
+
+    useBoard(logic)
+    parameterNode, pose = logic.getParameterNode(), referencePose()
+    parameterNode.pointer = True
+    touch(stream, np.array([10.0, 20.0, 500.0]), pose)
+    events = []
+    pointer = slicer.util.getNode("LiveHand Right Pointer")
+    tag = pointer.AddObserver(slicer.vtkMRMLTransformableNode.TransformModifiedEvent, lambda *_: events.append(1))
+    for number in range(10):
+        stream.show((10.0 + number, 20, 500), pose)
+    pointer.RemoveObserver(tag)
+    assert len(events) == 10
+    for name in ("LiveHand Right Pointer", "LiveHand Reference to RAS", "LiveHand Camera to Reference"):
+        assert slicer.util.getNode(name).GetClassName() == "vtkMRMLLinearTransformNode"
+    assert slicer.util.getNode("LiveHand Points").GetClassName() == "vtkMRMLMarkupsFiducialNode"
+    toWorld = slicer.util.arrayFromTransformMatrix(pointer, toWorld=True)
+    assert np.allclose(toWorld[:3, 3], logic.navigation.tip(), atol=1e-6)

@@ -303,11 +303,12 @@ class Navigation:
     def undoTrace(self, lengthMm: float = 10.0) -> None:
         """Take back the end of the trace.
 
-        :param lengthMm: about how much of it, mm; at least one point.
+        :param lengthMm: how much of it, mm; at least one point.
         """
         if self._trace and self._trace.isThere:
             trace = self._trace.trace
-            trace.removeLast(max(round(lengthMm / trace.spacingMm), 1) if trace.spacingMm else 1)
+            backwards = np.cumsum(np.linalg.norm(np.diff(trace.pointsMm[::-1], axis=0), axis=1))
+            trace.removeLast(int(np.searchsorted(backwards, 0.999 * lengthMm)) + 1)
             self._trace.rebuild()
             if not self._isTracing:
                 self._trace.makeCurve(self._getParameterNode())

@@ -7,12 +7,15 @@ import vtk
 
 
 class ViewText:
-    """Shows a line of text in the upper right corner of one view at a time.
+    """Shows a line of text in a corner of one view at a time.
 
     It has an annotation of its own: the view's belongs to Slicer, which writes data's names and units into it.
+
+    :param corner: which one, of ``vtkCornerAnnotation``; the upper right one if it is not given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, corner: int = vtk.vtkCornerAnnotation.UpperRight) -> None:
+        self._corner = corner
         self._annotation = vtk.vtkCornerAnnotation()
         self._annotation.SetMaximumFontSize(18)
         self._annotation.GetTextProperty().SetBold(True)
@@ -32,7 +35,7 @@ class ViewText:
         self._text = text
         if text:
             self._putInto(_viewOf(viewNode))
-            self._annotation.SetText(vtk.vtkCornerAnnotation.UpperRight, text)
+            self._annotation.SetText(self._corner, text)
             if self._view:
                 self._view.scheduleRender()
         else:

@@ -24,7 +24,6 @@ from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
 from ..navigation.traces import SMOOTHING_MS, SPACING_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
-from ..scene import handnodes
 from ..scene.navigation import Finger, Side
 from ..scene.reference import ReferenceKind
 from .usersettings import UserSettings
