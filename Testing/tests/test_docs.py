@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from support.helpers import settled
@@ -202,6 +203,50 @@ def test_example_of_motion(app, widget, tmp_path, monkeypatch):
     assert shown == {"Right Index PIP flexion", "Right Pinch distance"}
     logic.stop()
     settled(app, logic)
+
+
+def test_example_of_navigation(app, widget, tmp_path, monkeypatch, capsys):
+    """A whole session: points of a plan, a trace over a dome, with frames that come without a camera."""
+    import slicer
+    import vtk
+
+    from tests.test_navigating import PLAN, Stream, placed, pointList, referencePose, touch
+
+    code = example("navigation.md", "import slicer")
+    setUp, record, restOfPoints, finish = re.split(r"# \.\.\. .*\n", code)
+    monkeypatch.chdir(tmp_path)
+    stream, pose = Stream(widget.logic), referencePose()
+    pointList("Plan", PLAN)
+    sphere = vtk.vtkTexturedSphereSource()
+    sphere.SetRadius(60.0)
+    sphere.SetThetaResolution(60)
+    sphere.SetPhiResolution(60)
+    sphere.Update()
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Skin").SetAndObservePolyData(sphere.GetOutput())
+
+    def inCamera(at) -> np.ndarray:
+        return (pose.matrix @ placed() @ (*at, 1.0))[:3]
+
+    names = {"logic": widget.logic}
+    exec(setUp, names)
+    stream.show(inCamera(PLAN[0]), pose)
+    exec(record, names)
+    while names["navigation"].isRecordingPoint:
+        stream.show(inCamera(PLAN[0]), pose)
+    for at in PLAN[1:]:
+        touch(stream, inCamera(at), pose, spread=0.0)
+    exec(restOfPoints, names)
+    for turn in np.linspace(0.0, 30.0, 300):
+        across = 0.3 + 0.02 * turn
+        stream.show(
+            inCamera(61.0 * np.array([across * np.cos(turn), across * np.sin(turn), np.sqrt(1.0 - across**2)])), pose
+        )
+    exec(finish, names)
+    assert names["registration"].freMm < 1e-3
+    assert names["navigation"].failure is None and "Plan 1 0.0 None" in capsys.readouterr().out
+    rows = (tmp_path / "errors.csv").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 1 + 5 + 6
+    assert all(float(row.split(",")[2]) < 0.01 for row in rows[1:])
 
 
 def test_example_of_a_consumer_of_landmarks(app, widget):
