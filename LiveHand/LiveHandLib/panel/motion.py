@@ -95,7 +95,7 @@ class MotionPanel:
         recording = self._logic.motion.recording
         if recording and recording.isFull:
             self.keepRecording()
-            self._showError(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
+            self.showError(LiveHandError("recordingFull", minutes=round(recording.seconds / 60)))
         elif recording or self._ui.recordButton.checked:
             self.update()
 
@@ -163,7 +163,7 @@ class MotionPanel:
             self._timer.start()
             self.update()
         except Exception as error:
-            self._showError(error)
+            self.showError(error)
 
     def onTimeout(self) -> None:
         """Do a few steps more."""
@@ -178,10 +178,10 @@ class MotionPanel:
             onDone()
         except LiveHandError as error:
             self.close()
-            self._showError(error)
+            self.showError(error)
         except Exception as error:
             self.close()
-            self._showError(error)
+            self.showError(error)
             return
         if self._steps is None:
             self.onStateChanged(self._logic.worker.state)
