@@ -11,8 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import slicer
 
-from support.helpers import settled
+from support.helpers import play, settled
 from support.paths import ROOT, SAMPLE_CLIP
 
 README = ROOT / "README.md"
@@ -247,6 +248,15 @@ def test_example_of_navigation(app, widget, tmp_path, monkeypatch, capsys):
     rows = (tmp_path / "errors.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) == 1 + 5 + 6
     assert all(float(row.split(",")[2]) < 0.01 for row in rows[1:])
+
+
+def test_example_of_a_consumer_of_pinches(app, widget, capsys):
+    logic = widget.logic
+    exec(example("gestures.md", "logic = slicer.util"), {"slicer": slicer})
+    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    hand, *_position, timestampMs = capsys.readouterr().out.split()
+    assert hand == "Right" and float(timestampMs) > 0.0
+    logic.gestures.isReporting = False
 
 
 def test_example_of_a_consumer_of_landmarks(app, widget):

@@ -310,9 +310,10 @@ def isScalar(volume: Any) -> bool:
 
 def placeOf(sliceNode: "slicer.vtkMRMLSliceNode") -> str:
     """Where a slice is, as ``S 34.5 mm``: along the axis of RAS that is next to its normal."""
-    normal = slicer.util.arrayFromVTKMatrix(sliceNode.GetSliceToRAS())[:3, 2]
-    axis = int(np.argmax(np.abs(normal)))
-    offset = sliceNode.GetSliceOffset() * float(np.sign(normal[axis]))
+    matrix = sliceNode.GetSliceToRAS()
+    normal = [matrix.GetElement(row, 2) for row in range(3)]
+    axis = max(range(3), key=lambda row: abs(normal[row]))
+    offset = math.copysign(1.0, normal[axis]) * sliceNode.GetSliceOffset()
     return f"{'RAS'[axis] if offset >= 0.0 else 'LPI'[axis]} {abs(offset):.1f} mm"
 
 
