@@ -34,6 +34,7 @@ ROWS = {
     "igtl": "second process, OpenIGTLink (pyigtl)",
     "http": "second process, HTTP",
     "livehand": "LiveHand",
+    "gestures": "LiveHand, hands act on the 3D view",
     "released": "LiveHand, GIL released (for scale)",
     "naive": "LiveHand with a 5 ms timer instead of its hand-over",
     "pipe-3d": "second process (socket), 3D only",
@@ -433,6 +434,7 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
     """The module itself."""
     with application(layout) as (app, meter):
         from host.widgets import ctkVTKAbstractView
+        from LiveHandLib.scene.gestures import HandsActOn
         from LiveHandLib.threads import gil, schedule
         from LiveHandLib.tracking import worker
 
@@ -455,6 +457,8 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             logic.setSource(clip)
         parameterNode.everyFrame = pace is None
         parameterNode.numberOfHands = hands
+        if way == "gestures":
+            parameterNode.handsActOn = HandsActOn.VIEW
         logic.start()
         app.spin(
             lambda: meter.times and logic.worker.state == worker.OFF,
