@@ -447,6 +447,16 @@ def test_second_hand_takes_over(app, hands, transform, logic):
     assert not logic.gestures.canUndo(), "all of it was one action"
 
 
+def test_hand_that_has_turned_goes_on_with_what_it_holds(app, hands, transform):
+    hands.pinch("Right")
+    hands.move(turn=(0, 0, 0.5), rest=30)
+    hands.pinch("Left")
+    before = toWorld(transform)
+    hands.closing["Left"] = 0.0
+    hands.show(5)
+    assert np.abs(toWorld(transform) - before).max() < 1.0
+
+
 def test_model_gets_a_transform(app, hands, logic):
     sphere = vtk.vtkSphereSource()
     sphere.Update()
