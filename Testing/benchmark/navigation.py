@@ -14,17 +14,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import vtk
 
 from benchmark import accuracy
+from host.application import Application
 from LiveHandLib.calibration.board import Board
 from LiveHandLib.calibration.intrinsics import Intrinsics
 from LiveHandLib.detection import detector
-from LiveHandLib.navigation.points import PointCollector
 from LiveHandLib.navigation.reference import Marker, ReferencePose, ReferenceTracker
-from LiveHandLib.navigation.registration import apply, compare
-from LiveHandLib.navigation.traces import Trace
-from LiveHandLib.pose.coordinates import PAD_OFFSET_MM, TIP_OFFSET_MM, pointer
-from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
+from LiveHandLib.navigation.registration import apply
+from LiveHandLib.navigation.traces import SMOOTHING_MS
 from support.boardrender import BoardRenderer, turned
 from support.navigationscene import (
     BOARD,
@@ -38,7 +37,7 @@ from support.navigationscene import (
     TARGETS,
     clipFolder,
 )
-from support.paths import MODEL, SHARED
+from support.paths import MODEL, MODULE, SHARED
 
 # Recording
 
@@ -66,53 +65,67 @@ class Recording:
 
 
 def record(clip: Path, palmWidthMm: float, events: dict[str, range]) -> Recording:
-    """Navigate: record a point in each event, trace the edge, register by the fiducials, compare with the plan.
+    """Navigate through the whole module: record a point in each event, trace the edge, register by the fiducials,
+    compare the targets with the plan."""
+    with Application(headless=True) as app:
+        import slicer
 
-    To be replaced by the same through the whole module, when it has the calls.
-    """
-    result, trace = Recording(), Trace()
-    tracker = ReferenceTracker(BOARD)
-    estimator = HandPoseEstimator(PoseParameters(palmWidthMm, calibrations=(INTRINSICS,)))
-    detector.importPackages()
-    capture, number, collectors = cv2.VideoCapture(str(clip)), -1, {}
-    with detector.HandDetector(detector.loadModel(MODEL)) as hands:
-        while True:
-            isRead, image = capture.read()
-            if not isRead:
-                break
-            number += 1
-            image, timestampMs = cv2.cvtColor(image, cv2.COLOR_BGR2RGB), round(1000.0 * number / RATE)
-            pose = tracker.find(image, timestampMs, INTRINSICS)
-            placed = estimator.estimate(hands.detect(image, timestampMs), CAMERA.size, timestampMs).get("Right")
-            tip = None
-            if pose is not None:
-                result.poses[number] = pose
-                if placed and not pose.isLost:
-                    inCamera = pointer(placed.cameraMm, "Right", TIP_OFFSET_MM, PAD_OFFSET_MM)[:3, 3]
-                    tip = apply(np.linalg.inv(pose.matrix), inCamera[None])[0]
-                    result.tipsMm[number] = tip
+        from LiveHandLib.scene.reference import ReferenceKind
+
+        logic, result = app.showModule(app.loadModule(MODULE)).logic, Recording()
+        node, navigation = logic.getParameterNode(), logic.navigation
+        node.everyFrame, node.palmWidthMm, node.traceSmoothingMs = True, palmWidthMm, SMOOTHING_MS
+        node.referenceKind = ReferenceKind.BOARD
+        node.referenceColumns, node.referenceRows, node.referenceSquareMm = BOARD.columns, BOARD.rows, BOARD.squareMm
+        logic.setSource(clip)
+        logic.addCalibration(INTRINSICS)
+        lists = {}
+        for kind in ("fiducial", "target"):
+            names = [name for name in events if name.startswith(kind)]
+            lists[kind] = tuple(_newList(f"{what} {kind}s") for what in ("Touched", "Planned"))
+            for name in names:
+                lists[kind][1].AddControlPoint(vtk.vtkVector3d(planned(name)), name)
+
+        def onTracked(frame) -> None:
+            if frame.reference is not None:
+                result.poses[frame.number] = frame.reference
+                tip = navigation.tip()
+                if tip is not None:
+                    toReference = np.linalg.inv(slicer.util.arrayFromTransformMatrix(node.referenceToRAS))
+                    result.tipsMm[frame.number] = apply(toReference, tip[None])[0]
             for name, frames in events.items():
-                if number not in frames:
-                    continue
                 if name == "edge":
-                    trace.add(tip, timestampMs)
-                elif number >= frames.start + SETTLE_S * RATE and name not in result.pointsMm:
-                    collector = collectors.setdefault(name, PointCollector())
-                    point = collector.add(tip, timestampMs, pose is not None and not pose.isLost)
-                    if point:
-                        result.pointsMm[name], result.sdMm[name] = point.meanMm, point.sdMm
-    result.traceMm = trace.pointsMm.copy()
-    names = [name for name in events if name in result.pointsMm]
-    found = compare(
-        np.array([result.pointsMm[name] for name in names]),
-        np.array([planned(name) for name in names]),
-        [index for index, name in enumerate(names) if name.startswith("fiducial")],
-    )
-    result.freMm = found.registration.freMm
-    result.treMm = {
-        name: float(error) for name, error in zip(names, found.errorsMm, strict=True) if name.startswith("target")
-    }
-    return result
+                    if frame.number == frames.start:
+                        navigation.startTrace()
+                    elif frame.number == frames.stop:
+                        navigation.stopTrace()
+                elif frame.number == frames.start + round(SETTLE_S * RATE):
+                    node.points, node.plannedPoints = lists[name.split()[0]]
+                    navigation.recordPoint()
+
+        logic.worker.tracked.connect(onTracked)
+        logic.start()
+        app.spin(lambda: logic.worker.state == "off", timeout=1200)
+        table = node.pointsTable.GetTable()
+        for row in range(table.GetNumberOfRows()):
+            name, *values = (table.GetColumnByName(column).GetValue(row) for column in ("Point", "x", "y", "z", "SD"))
+            result.pointsMm[name], result.sdMm[name] = np.array(values[:3]), values[3]
+        if node.traceModel:
+            result.traceMm = np.array(slicer.util.arrayFromModelPoints(node.traceModel), float)
+        node.points, node.plannedPoints = lists["fiducial"]
+        node.matchByName = True
+        result.freMm = navigation.registering.register().freMm
+        node.points, node.truePoints = lists["target"]
+        errors = navigation.registering.compare().errorsMm
+        names = [name for name in events if name.startswith("target") and name in result.pointsMm]
+        result.treMm = {name: float(error) for name, error in zip(names, errors, strict=True)}
+        return result
+
+
+def _newList(name: str):
+    import slicer
+
+    return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
 
 
 def planned(name: str) -> np.ndarray:
