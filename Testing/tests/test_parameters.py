@@ -736,3 +736,26 @@ def test_reload_takes_the_library_as_well(tmp_path):
     )
     assert process.returncode == 0, process.stderr[-3000:]
     assert process.stdout.endswith("reloaded in peace\n")
+
+
+def test_nothing_reads_the_parameters_while_a_scene_is_loaded(app, widget, tmp_path):
+    """A wrapper that is kept reads each value that the scene brings, before it is checked."""
+    import slicer
+
+    logic = widget.logic
+    logic.getParameterNode().pointer = True
+    start(app, logic, SAMPLE_CLIP)
+    path = tmp_path / "scene.mrml"
+    assert slicer.util.saveScene(str(path))
+    wrapper, kept = weakref.ref(logic.getParameterNode()), []
+
+    def onStartImport(*_arguments) -> None:
+        gc.collect()
+        kept.append(wrapper())
+
+    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartImportEvent, onStartImport, -1.0)  # after the others
+    slicer.util.loadScene(str(path))
+    slicer.mrmlScene.RemoveObserver(tag)
+    assert kept == [None]
+    logic.stop()
+    settled(app, logic)

@@ -27,14 +27,20 @@ Events = Mapping[str, PinchEvent]
 class Context:
     """What an action is made with.
 
-    :ivar parameters: the scene's parameter node for the module.
+    :ivar getParameterNode: returns the scene's parameter node for the module. Not the node itself: actions are kept to
+        be undone, and a wrapper that is kept goes on reading its node when a scene is loaded.
     :ivar cameraToRas: (4, 4) from the camera's coordinate system to RAS, mm.
     :ivar isMirrored: the hands are shown as their owner sees them: what is right in the image is at the left.
     """
 
-    parameters: Any
+    getParameterNode: Callable[[], Any]
     cameraToRas: np.ndarray
     isMirrored: bool
+
+    @property
+    def parameters(self) -> Any:
+        """The scene's parameter node for the module."""
+        return self.getParameterNode()
 
     def toRas(self, pointMm: np.ndarray) -> np.ndarray:
         """(3,) a point of the camera's coordinate system in RAS, mm."""

@@ -212,7 +212,7 @@ class Gestures:
         holder = Gestures._holder and Gestures._holder()
         if holder not in (None, self):
             raise LiveHandError("gestureElsewhere")
-        context = Context(self._getParameterNode(), self._cameraToRas(), self._isMirrored())
+        context = Context(self._getParameterNode, self._cameraToRas(), self._isMirrored())
         if isPlacing():  # another tool waits for a place; only if it is a point list the hands can give it one
             return PlacePoint(context, holding)
         return ACTIONS[self._actsOn.name](context, holding)

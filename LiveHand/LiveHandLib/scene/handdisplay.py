@@ -114,6 +114,7 @@ class HandDisplay:
             matrix = coordinates.pointer(landmarks, side, *offsets)
             self._pointers[side].update(matrix, reference.handsTransform(parameterNode))
         elif side in self._pointers:
+            self._pointers[side].nodes = parameterNode
             self._pointers[side].update(None)
 
     def showPinch(self, side: str, isPinching: bool) -> None:
@@ -187,8 +188,12 @@ class HandDisplay:
     def onImportStart(self) -> None:
         """A scene is going to be read, into the parameter node in use: note which nodes the hands have."""
         self._nodesBeforeImport = self.nodes()
+        # A wrapper that is kept would read what a scene brings before it is checked.
+        for hand in self._hands.values():
+            hand.nodes = None
         for pointer in self._pointers.values():
             pointer.update(None)
+            pointer.nodes = None
 
     def onImportEnd(self) -> None:
         """A scene has been read: its nodes of the hands are moved from now on, and those before are hidden."""
