@@ -169,24 +169,22 @@ def tracked(logic):
 
 @pytest.fixture
 def redView(app):
-    """A red slice view as Slicer has it: axial, 400 x 300 px; gives its logic."""
+    """The host's red slice view, hidden, so that no layout resizes it: axial, 400 x 300 px; gives its logic."""
     import slicer
-    import vtk
 
-    applicationLogic = slicer.app.applicationLogic()
-    logic = slicer.vtkMRMLSliceLogic()
-    logic.SetMRMLApplicationLogic(applicationLogic)
-    logic.SetMRMLScene(slicer.mrmlScene)
-    sliceNode = logic.AddSliceNode("Red")
+    layout = slicer.app.layoutManager()
+    if not layout.sliceWidget("Red"):
+        before = layout.layout
+        layout.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        app.spin(timeout=0.1)
+        layout.setLayout(before)
+    logic = slicer.app.applicationLogic().GetSliceLogicByLayoutName("Red")
+    sliceNode, dimensions = logic.GetSliceNode(), logic.GetSliceNode().GetDimensions()
     sliceNode.SetDimensions(400, 300, 1)
-    sliceNode.GetSliceToRAS().DeepCopy(slicer.util.vtkMatrixFromArray(np.diag([-1.0, 1.0, 1.0, 1.0])))
+    sliceNode.SetOrientation("Axial")
+    sliceNode.SetFieldOfView(250.0, 187.5, 1.0)
     sliceNode.UpdateMatrices()
-    logics = vtk.vtkCollection()
-    logics.AddItem(logic)
-    applicationLogic.SetSliceLogics(logics)
     yield logic
-    applicationLogic.SetSliceLogics(None)
-    compositeNode = logic.GetSliceCompositeNode()
-    logic.SetMRMLScene(None)
-    for node in (compositeNode, sliceNode):
-        slicer.mrmlScene.RemoveNode(node)
+    if logic.GetSliceCompositeNode():
+        logic.GetSliceCompositeNode().SetBackgroundVolumeID(None)
+    sliceNode.SetDimensions(*dimensions)
