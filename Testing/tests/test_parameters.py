@@ -427,7 +427,12 @@ def test_scene_that_replaces_the_parameter_node(app, clip, savedScene, panelOr, 
     path, recordingName = savedScene
     panelOr.getParameterNode()
     former = panelOr.getParameterNode().parameterNode
-    slicer.mrmlScene.Clear(1)
+    # As Clear(1) does, which would take the host's views as well.
+    scene = slicer.mrmlScene
+    tag = scene.AddObserver(scene.StartCloseEvent, lambda *_arguments: scene.RemoveNode(former))
+    scene.Clear(0)
+    scene.RemoveObserver(tag)
+    assert former.GetScene() is None
     settled(app, panelOr)
     slicer.util.loadScene(path)
     assert panelOr.getParameterNode().parameterNode is not former
