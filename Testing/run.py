@@ -69,13 +69,24 @@ def demo(arguments):
 
 
 def tests(arguments):
-    """Run the tests; the options are pytest's, and --coverage for the lines that no test runs."""
+    """Run the tests; the options are pytest's, and --coverage for the lines that no test runs.
+
+    All of them run in as many processes as there are processors, those of a file in one; chosen ones in this process.
+    """
     import pytest
 
-    from support.fakecamera import restartLoaded
+    from support import fakecamera
 
-    restartLoaded()
     chosen = any(Path(argument.split("::")[0]).exists() for argument in arguments if argument[0] != "-")
+    if chosen:
+        fakecamera.restartLoaded()
+    else:
+        arguments = [
+            *fakecamera.processes(min(4, os.cpu_count())),
+            "--dist=loadfile",
+            "--no-loadscope-reorder",
+            *arguments,
+        ]
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cacheFolder() / "hypothesis"))
     cache = ["-o", f"cache_dir={cacheFolder() / 'pytest'}"]
     options = [*cache, *arguments, *([] if chosen else [str(TESTING / "tests")])]

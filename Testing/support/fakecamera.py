@@ -13,12 +13,14 @@ tests set up is then seen in their own process as well, but not by the processes
 """
 
 import atexit
+import contextlib
 import ctypes
 import fcntl
 import hashlib
 import mmap
 import os
 import platform
+import shlex
 import shutil
 import struct
 import subprocess
@@ -143,8 +145,12 @@ def loadedFolder() -> Path | None:
 
 def environmentFor(folder: Path) -> dict[str, str]:
     """The variables with which a process sees the cameras that are set up in a folder."""
-    preloaded = [str(buildLibrary()), *filter(None, [os.environ.get("LD_PRELOAD")])]
-    return {"LD_PRELOAD": ":".join(preloaded), "LIVEHAND_FAKE_CAMERAS": str(folder)}
+    others = os.environ.get("LD_PRELOAD", "")
+    return {
+        "LD_PRELOAD": ":".join(filter(None, [str(buildLibrary()), others])),
+        "LIVEHAND_FAKE_CAMERAS": str(folder),
+        "LIVEHAND_FAKE_CAMERAS_PRELOAD": others,
+    }
 
 
 def makeFolder() -> Path:
@@ -155,29 +161,43 @@ def makeFolder() -> Path:
     return folder
 
 
+def keepFromChildren() -> bool:
+    """Keep the library, if it is loaded into this process, from those that it starts; returns whether it is."""
+    folder = loadedFolder()
+    if folder and os.environ.pop("LIVEHAND_FAKE_CAMERAS", None):
+        others = os.environ.pop("LIVEHAND_FAKE_CAMERAS_PRELOAD", "")
+        del os.environ["LD_PRELOAD"]
+        if others:
+            os.environ["LD_PRELOAD"] = others
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder is not None
+
+
 def restartLoaded() -> None:
     """Start this program anew, with the library loaded, where that can be; returns in the new one.
 
     The processes that it starts are not given the library.
     """
-    folder = loadedFolder()
-    if folder:
-        kept = os.environ.pop("LIVEHAND_FAKE_CAMERAS_PRELOAD", "")
-        del os.environ["LIVEHAND_FAKE_CAMERAS"], os.environ["LD_PRELOAD"]
-        if kept:
-            os.environ["LD_PRELOAD"] = kept
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if keepFromChildren() or "LIVEHAND_FAKE_CAMERAS" in os.environ:  # it was tried
         return
-    if "LIVEHAND_FAKE_CAMERAS" in os.environ:
-        return  # it was tried
     try:
-        buildLibrary()
+        environment = {**os.environ, **environmentFor(makeFolder())}
     except (Unavailable, OSError, subprocess.CalledProcessError):
         return  # the tests of it say why
-    environment = {**os.environ, **environmentFor(makeFolder())}
-    environment["LIVEHAND_FAKE_CAMERAS_PRELOAD"] = os.environ.get("LD_PRELOAD", "")
     sys.stdout.flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def processes(number: int) -> list[str]:
+    """The options with which pytest-xdist starts processes, each with cameras of its own where that can be."""
+    options = []
+    for _process in range(number):
+        option = "--tx=popen"
+        with contextlib.suppress(Unavailable, OSError, subprocess.CalledProcessError):  # the tests of it say why
+            variables = [f"{name}={value}" for name, value in environmentFor(makeFolder()).items()]
+            option += f"//python={shlex.join(['env', *variables, sys.executable])}"
+        options.append(option)
+    return options
 
 
 # What the cameras see

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import host  # noqa: F401  gives the test modules what a module of Slicer imports: qt, ctk, slicer
+from support import fakecamera
 from support.helpers import liveHandThreads, settled
 from support.paths import MODEL, MODULE, SHARED
 
@@ -16,6 +17,7 @@ from support.paths import MODEL, MODULE, SHARED
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "fault(name, times=1): a case of the table of faults, tried so many times")
+    fakecamera.keepFromChildren()  # where this process is one of several
 
 
 @pytest.fixture(autouse=True)
@@ -83,8 +85,6 @@ def writeClip(tmp_path):
 @pytest.fixture
 def fakeCameras():
     """Plugs in what is given to it, for this process as well; see :mod:`support.fakecamera`."""
-    from support import fakecamera
-
     try:
         fakecamera.buildLibrary()
     except fakecamera.Unavailable as reason:
