@@ -111,12 +111,15 @@ class Installed:
         return None
 
     def _importedFrom(self) -> Path | None:
-        path = self._keyFile()
-        if not path:
+        keyFile = self._keyFile()
+        if not keyFile:
             return None
-        module = path[0].relative_to(self.folder.parent).parts[0].removesuffix(".py")
+        module = keyFile[0].relative_to(self.folder.parent).parts[0].removesuffix(".py")
+        # While it is being imported, cv2 has its own folder on the path, where its library has the package's name.
+        own = self.folder.parent / module
+        path = [entry for entry in sys.path if not Path(entry).is_relative_to(own)]
         # Not importlib.util.find_spec: what is imported already would be asked where it was.
-        spec = importlib.machinery.PathFinder.find_spec(module)
+        spec = importlib.machinery.PathFinder.find_spec(module, path)
         if not spec or not spec.origin:  # nothing, or a folder without a package's files
             return None
         origin = Path(spec.origin)

@@ -418,6 +418,24 @@ def test_opencv_hidden(complete, tmp_path):
     complete.assertReady()
 
 
+@field("OpenCV is being imported")
+def test_opencv_is_being_imported(complete):
+    """Meanwhile cv2 has its own folder on Python's path, where its library has the package's name."""
+    meanwhile = """
+        import sys
+        seen = []
+
+        def onImport(event, arguments):
+            if event == "import" and "cv2.abi3" in str(arguments[1]):
+                seen.append(packages.missing(FILE))
+
+        sys.addaudithook(onImport)
+        import cv2
+        print(seen)
+    """
+    assert complete.script(meanwhile) == "[[]]"
+
+
 # Broken packages
 
 

@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -88,6 +89,7 @@ class Tracking:
         places = {name: folder / name for name in ("HOME", "TMPDIR", "SETTINGS", "XDG_CACHE_HOME", "cwd")}
         for place in places.values():
             place.mkdir()
+        self.messages = tempfile.TemporaryFile("w+")
         code = TRACKS.replace("MODULE", repr(str(ROOT / "LiveHand" / "LiveHand.py")))
         code = code.replace("CLIP", repr(str(SAMPLE_CLIP))).replace("ALSO", also)
         self.process = subprocess.Popen(
@@ -101,7 +103,7 @@ class Tracking:
                 "MESA_SHADER_CACHE_DISABLE": "true",  # the graphics driver's own
             },
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self.messages,
             text=True,
         )
 
@@ -111,7 +113,8 @@ class Tracking:
     def events(self) -> list:
         """What Python's auditing reported from Live being ticked until the clip was over and the recording made."""
         output = self.process.communicate(timeout=120)[0]
-        assert self.process.returncode == 0
+        self.messages.seek(0)
+        assert self.process.returncode == 0, self.messages.read()
         return json.loads(output.splitlines()[-1])
 
 
