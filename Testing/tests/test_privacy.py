@@ -89,7 +89,7 @@ class Tracking:
         places = {name: folder / name for name in ("HOME", "TMPDIR", "SETTINGS", "XDG_CACHE_HOME", "cwd")}
         for place in places.values():
             place.mkdir()
-        self.messages = tempfile.TemporaryFile("w+")
+        self.messages = tempfile.TemporaryFile("w+")  # noqa: SIM115  for as long as the process
         code = TRACKS.replace("MODULE", repr(str(ROOT / "LiveHand" / "LiveHand.py")))
         code = code.replace("CLIP", repr(str(SAMPLE_CLIP))).replace("ALSO", also)
         self.process = subprocess.Popen(
