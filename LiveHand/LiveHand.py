@@ -17,6 +17,7 @@ from slicer.util import VTKObservationMixin
 from LiveHandLib.landmarks import Landmark
 from LiveHandLib.logic import LiveHandLogic
 from LiveHandLib.panel.calibration import CalibrationPanel
+from LiveHandLib.panel.cameraview import CameraViewPanel
 from LiveHandLib.panel.gestures import GesturesPanel
 from LiveHandLib.panel.hand import HandPanel
 from LiveHandLib.panel.live import LivePanel
@@ -89,6 +90,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.motionPanel = MotionPanel(self.ui, self.logic)
         self.gesturesPanel = GesturesPanel(self.ui, self.logic)
         self.navigationPanel = NavigationPanel(self.ui, self.logic)
+        self.cameraViewPanel = CameraViewPanel(self.ui, self.logic)
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -193,6 +195,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.motionPanel.update()
         self.gesturesPanel.update()
         self.navigationPanel.update()
+        self.cameraViewPanel.update()
         self.calibrationPanel.update()
 
     def updatePackages(self) -> None:

@@ -25,6 +25,7 @@ from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
 from .scene import reference
+from .scene.cameraview import CameraView
 from .scene.gestures import Gestures, HandsActOn
 from .scene.handdisplay import HandDisplay
 from .scene.navigation import Navigation
@@ -55,6 +56,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     :ivar pinches: the :class:`PinchSignals`, by which other modules learn of pinches.
     :ivar navigation: the :class:`Navigation`, which points, traces and registers with a fingertip.
     :ivar display: the :class:`HandDisplay`, which shows the hands in the scene.
+    :ivar cameraView: the :class:`CameraView`, which shows the scene over the camera's image.
     :ivar rendering: the :class:`PromptRendering`, which brings each frame to the screen at once; can be switched off.
     :ivar userSettings: the :class:`UserSettings`.
     :ivar parameters: the :class:`SceneParameters`, which reads the parameter node.
@@ -76,7 +78,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.motion = motion.Motion(self.getParameterNode)
         self.navigation = Navigation(self.getParameterNode)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
-        self.rendering = PromptRendering(lambda: (node.GetDisplayNode() for node in self.display.nodes()))
+        self.cameraView = CameraView(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.display.nodes)
+        self.rendering = PromptRendering(
+            lambda: (node.GetDisplayNode() for node in self.display.nodes()),
+            otherViews=lambda: [self.cameraView.view] if self.cameraView.view else [],
+        )
         self.pinches = PinchSignals()
         self.gestures = Gestures(
             self.getParameterNode,
@@ -98,6 +104,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
             slicer.mrmlScene.EndCloseEvent: self._onSceneEndClose,
+            slicer.mrmlScene.StartSaveEvent: self._onSceneStartSave,
             slicer.mrmlScene.StartImportEvent: self._onSceneStartImport,
             slicer.mrmlScene.EndImportEvent: self._onSceneEndImport,
         }
@@ -116,6 +123,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.gestures.endLive()
             self.display.show({})
             self._cameraSlice.remove()
+            self._removeCameraView()
             self._rememberColors()
             self.display.forget()
             self.parameters.close()
@@ -239,6 +247,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.display.startLive()
             self.gestures.applyParameters()
             self._updatePreview()
+            self._removeCameraView()  # until the first frame
             self.worker.start(settings)
 
     def _settingsFromParameterNode(self, board: Board | None = None) -> worker.Settings:
@@ -262,6 +271,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def applyParameters(self) -> None:
         """Track and show what the parameter node asks for now, as far as it is something else than before."""
         self._updatePreview()
+        self._updateCameraView()
         self.userSettings.remember(self.getParameterNode())
         if self.worker.state in (worker.STARTING, worker.LIVE):
             settings = self._settingsFromParameterNode(self._settings.board)
@@ -289,7 +299,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.motion.add(frame)
             self.gestures.add(frame)
             self.navigation.add(frame)
-            if frame.hands or (before and before.hands):
+            self._showInCameraView(frame)
+            if frame.hands or (before and before.hands) or self.cameraView.view:
                 self.rendering.request()
         self._latenciesMs.append(1000.0 * (time.perf_counter() - frame.captureTime))
 
@@ -343,6 +354,29 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self._cameraSlice.remove()
             else:
                 self._cameraSlice.update(image)
+
+    # The view from the camera
+
+    def _updateCameraView(self) -> None:
+        isOn = self.worker.sendsImages = self.getParameterNode().cameraView
+        if not isOn:
+            self._removeCameraView()
+        elif self.frame and self.cameraView.view:
+            with self._stopOnError():  # also when no frame follows
+                self._showInCameraView(self.frame)
+
+    def _showInCameraView(self, frame: worker.TrackedFrame) -> None:
+        if qt.QApplication.activeModalWidget():
+            # Slicer's dialog for saving puts a screenshot of the views into the scene's file, and what a view shows is
+            # saved with the scene.
+            self.cameraView.remove()
+        elif self._settings:
+            self.cameraView.show(frame, self._settings.poseParameters.calibrations)
+
+    def _removeCameraView(self) -> None:
+        self.cameraView.remove()
+        if self.frame:
+            self.frame = dataclasses.replace(self.frame, image=None)
 
     # Calibrations
 
@@ -458,6 +492,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             with self._stopOnError():
                 self.display.show({})
             self._cameraSlice.remove()
+            self._removeCameraView()
         self._updateEscape()
         if state == worker.OFF:
             self.gestures.endLive()
@@ -478,6 +513,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def _onSceneStartClose(self, caller, event) -> None:
         self.worker.stop()
         self._cameraSlice.remove()
+        self._removeCameraView()
         self.gestures.forget()
         self._rememberColors()
         self.motion.forget()
@@ -491,8 +527,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if node:
             self.parameters.use(node, isNew=True)
 
+    def _onSceneStartSave(self, caller, event) -> None:
+        self.cameraView.remove()  # until the next frame: what is saved is the scene as it is without it
+
     def _onSceneStartImport(self, caller, event) -> None:
         self.gestures.stop()
+        self._removeCameraView()
         if self.parameters.node:
             self.display.onImportStart()
         # The scene's settings are copied into the node that is there, before the nodes that they name are.

@@ -441,12 +441,12 @@ class ModuleManager(qt.QObject):
 
 
 class LayoutManager:
-    """The views, in a few of Slicer's layouts. At first there is a 3D view; slice views are made when they are needed.
+    """The views, in a few of Slicer's layouts. At first there is a 3D view; others are made when they are needed.
 
     :ivar widget: shows them.
     """
 
-    threeDViewCount, tableViewCount, plotViewCount = 1, 0, 0
+    tableViewCount, plotViewCount = 0, 0
 
     # By the layout's number: row, column and their spans of each view.
     _LAYOUTS = {
@@ -458,12 +458,15 @@ class LayoutManager:
         slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView: {
             "View1": (0, 0, 1, 3), "Red": (1, 0, 1, 1), "Green": (1, 1, 1, 1), "Yellow": (1, 2, 1, 1)
         },
+        slicer.vtkMRMLLayoutNode.SlicerLayoutDual3DView: {
+            "View1": (0, 0, 1, 3), "View2": (0, 3, 1, 3),
+            "Red": (1, 0, 1, 2), "Green": (1, 2, 1, 2), "Yellow": (1, 4, 1, 2)
+        },
     }  # fmt: skip
 
     def __init__(self, core, view):
         self._core = core
         self._views = {"View1": view}
-        self._threeDWidget = types.SimpleNamespace(threeDView=lambda: view, mrmlViewNode=view.mrmlViewNode)
         self.widget = qt.QWidget()
         self._grid = qt.QGridLayout(self.widget)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -472,14 +475,23 @@ class LayoutManager:
         self._grid.addWidget(view, 0, 0)
         view.mrmlViewNode().SetMappedInLayout(1)
 
-    def threeDWidget(self, index):
-        return self._threeDWidget if index in (0, "View1") else None
+    @property
+    def threeDViewCount(self):
+        return len(self._threeDViews())
+
+    def _threeDViews(self):
+        return [view for view in self._views.values() if isinstance(view, qMRMLThreeDView)]
+
+    def threeDWidget(self, which):
+        views = {key: view for index, view in enumerate(self._threeDViews()) for key in (index, view.objectName)}
+        view = views.get(which)
+        return view and types.SimpleNamespace(threeDView=lambda: view, mrmlViewNode=view.mrmlViewNode)
 
     def sliceViewNames(self):
-        return tuple(name for name in self._views if name != "View1")
+        return tuple(name for name, view in self._views.items() if isinstance(view, qMRMLSliceView))
 
     def sliceWidget(self, name):
-        view = self._views.get(name) if name != "View1" else None
+        view = self._views.get(name) if name in self.sliceViewNames() else None
         return view and types.SimpleNamespace(sliceView=lambda: view, mrmlSliceNode=view.mrmlSliceNode)
 
     def views(self):
@@ -487,7 +499,8 @@ class LayoutManager:
         return [view for name, view in self._views.items() if name in self._LAYOUTS[self.layout]]
 
     def resetThreeDViews(self):
-        self._views["View1"].resetFocalPoint()
+        for view in self._threeDViews():
+            view.resetFocalPoint()
 
     def setLayout(self, layout):
         """Arrange the views; a layout that is not known here changes nothing."""
@@ -497,7 +510,10 @@ class LayoutManager:
         self.layout = layout
         for name in places:
             if name not in self._views:
-                self._views[name] = qMRMLSliceView(self._core, name)
+                is3D = name.startswith("View")
+                self._views[name] = (
+                    qMRMLThreeDView(self._core, name[4:]) if is3D else qMRMLSliceView(self._core, name)
+                )
         for name, view in self._views.items():
             self._grid.removeWidget(view)
             if name in places:

@@ -257,16 +257,16 @@ class ctkVTKAbstractView(qt.QWidget):
 
 
 class qMRMLThreeDView(ctkVTKAbstractView):
-    """Slicer's 3D view."""
+    """One of Slicer's 3D views, by its layout name."""
 
-    def __init__(self, slicerApp, parent=None):
+    def __init__(self, slicerApp, name="1", parent=None):
         super().__init__(
             lambda rendering: ThreeDView(
-                slicerApp.scene, slicerApp.app_logic, "1", scheduled_render_strategy=rendering
+                slicerApp.scene, slicerApp.app_logic, name, scheduled_render_strategy=rendering
             ),
             parent,
         )
-        self.setObjectName("View1")
+        self.setObjectName(f"View{name}")
         self.view.reset_view()
 
     def mrmlViewNode(self):

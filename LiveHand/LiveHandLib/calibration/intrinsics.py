@@ -160,6 +160,15 @@ class Intrinsics:
             ideal = radial * factors[:, None]
         return ideal
 
+    def isOneToOne(self, imagePx: np.ndarray) -> np.ndarray:
+        """Where the radial distortion is one-to-one, so that :meth:`normalized` is exact.
+
+        :param imagePx: (n, 2) px, LiveHand's convention.
+        :returns: (n,) bool.
+        """
+        distorted = (imagePx - (self.matrix[:2, 2] + _HALF_PIXEL)) / self.matrix[[0, 1], [0, 1]]
+        return np.hypot(distorted[:, 0], distorted[:, 1]) <= self._undistorting[0][-1]
+
     def project(self, cameraMm: np.ndarray) -> np.ndarray:
         """Where points in front of the camera appear in the image; the inverse of :meth:`normalized`.
 

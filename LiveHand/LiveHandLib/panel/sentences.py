@@ -277,6 +277,16 @@ def sentence(error: LiveHandError) -> str:
         "gestureElsewhere": _(
             "The hands hold something elsewhere already, for LiveHand is live twice: let go there, or stop it."
         ),
+        "cameraViewMissing": _(
+            "The layout shows no such 3D view: choose another one for the view from the camera, or another layout."
+        ),
+        "cameraViewReference": _(
+            "The reference is not in view, so the view from the camera is off: show the board or marker to the camera."
+        ),
+        "cameraViewTransform": _(
+            "The transforms from the camera to RAS do more than rotate, move and scale evenly, so no camera sees like "
+            "that: take the hand from under those that do."
+        ),
         "settingsUnreadable": _(
             "The scene's settings of LiveHand come from a newer version or are damaged, and have been set back: "
             "choose the camera again."

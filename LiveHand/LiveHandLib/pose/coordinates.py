@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..errors import LiveHandError
 from ..landmarks import Landmark
 
 WORKING_DISTANCE_MM = 500.0
@@ -51,6 +52,9 @@ PAD_OFFSET_MM = 0.0
 """From the finger's middle towards its pad, mm: none, for pointing with the end of the finger. Half the finger's
 thickness, 6 to 7 mm, for touching with the pad."""
 
+SHEAR = 1e-3
+"""By how much a camera's axes may differ in length, or be off a right angle: a pixel in a thousand."""
+
 _INDEX_TIP = int(Landmark.INDEX_FINGER_TIP)
 _INDEX_MCP, _PINKY_MCP = int(Landmark.INDEX_FINGER_MCP), int(Landmark.PINKY_MCP)
 
@@ -78,6 +82,21 @@ def pointer(
     matrix[:3, 0], matrix[:3, 1], matrix[:3, 2] = np.cross(pad, along), pad, along
     matrix[:3, 3] = landmarks[tip] + tipOffsetMm * along + padOffsetMm * pad
     return matrix
+
+
+def viewpoint(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """From where and how a camera sees the scene.
+
+    :param matrix: (4, 4) from the camera's coordinate system to RAS, mm.
+    :returns: (3,) its place, mm, the unit vectors along its optical axis and upwards in its image, and the scale.
+    :raises LiveHandError: ``cameraViewTransform`` when the matrix does something else than to rotate, move and scale
+        evenly; then no camera sees like that.
+    """
+    axes = matrix[:3, :3]
+    scale = float(np.cbrt(np.linalg.det(axes))) if np.isfinite(matrix).all() else 0.0
+    if scale <= 0.0 or not np.allclose(axes.T @ axes, scale**2 * np.eye(3), atol=SHEAR * scale**2):
+        raise LiveHandError("cameraViewTransform")
+    return matrix[:3, 3], axes[:, 2] / scale, -axes[:, 1] / scale, scale
 
 
 def _unit(vector: np.ndarray, otherwise: np.ndarray) -> np.ndarray:

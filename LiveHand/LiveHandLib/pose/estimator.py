@@ -1,6 +1,6 @@
 """From the hands found in each frame to hands with a side and a pose. Knows numpy, nothing of Qt or MRML."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -63,6 +63,7 @@ class TrackedFrame:
     :ivar imageSize: the image's width and height, px.
     :ivar hands: the hands by ``"Left"`` and ``"Right"``; empty when none is seen.
     :ivar reference: where the reference is; None if there is none, or it has not been seen yet.
+    :ivar image: (height, width, 3) uint8, RGB, not to be changed; None unless a 3D view shows it.
     """
 
     number: int
@@ -71,6 +72,7 @@ class TrackedFrame:
     imageSize: tuple[int, int]
     hands: dict[str, TrackedHand]
     reference: ReferencePose | None = None
+    image: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def availableAt(self) -> float:

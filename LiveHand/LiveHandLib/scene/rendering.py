@@ -36,6 +36,7 @@ class PromptRendering:
     """Renders the views that show some nodes, as soon as these have been moved.
 
     :param displayNodes: gives the display nodes; called now and then.
+    :param otherViews: gives the views that frames change without moving a node.
 
     :ivar isOn: whether it does; otherwise the views render when Slicer schedules it.
     """
@@ -45,9 +46,14 @@ class PromptRendering:
     VIEWS_KNOWN_S = 1.0
     """For how long the views are known; asking for them takes about as long as moving the nodes."""
 
-    def __init__(self, displayNodes: Callable[[], Iterable["slicer.vtkMRMLDisplayNode"]]) -> None:
+    def __init__(
+        self,
+        displayNodes: Callable[[], Iterable["slicer.vtkMRMLDisplayNode"]],
+        otherViews: Callable[[], Iterable[Any]] = tuple,
+    ) -> None:
         self.isOn = True
         self._displayNodes = displayNodes
+        self._otherViews = otherViews
         self._views: list[Any] = []
         self._viewsKnownUntil = 0.0
         self._due: deque[Any] = deque()  # views that have not rendered yet
@@ -86,7 +92,12 @@ class PromptRendering:
             return
         views = [layout.threeDWidget(index).threeDView() for index in range(layout.threeDViewCount)]
         displayNodes = [node for node in self._displayNodes() if node]
-        views = [v for v in views if any(node.IsDisplayableInView(v.mrmlViewNode().GetID()) for node in displayNodes)]
+        others = list(self._otherViews())
+        views = [
+            view
+            for view in views
+            if view in others or any(node.IsDisplayableInView(view.mrmlViewNode().GetID()) for node in displayNodes)
+        ]
         # Models that move make all slice views render, whether they are cut there or not.
         views += [layout.sliceWidget(name).sliceView() for name in layout.sliceViewNames()]
         self._views = [view for view in views if view.visible]

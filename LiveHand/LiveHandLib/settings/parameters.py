@@ -24,6 +24,7 @@ from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
 from ..navigation.traces import SMOOTHING_MS, SPACING_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
+from ..scene.cameraview import HandOverImage
 from ..scene.navigation import Finger, Side
 from ..scene.reference import ReferenceKind
 from .usersettings import UserSettings
@@ -96,6 +97,10 @@ class LiveHandParameterNode:
     traceClosed - Its end is joined to its beginning.
     traceSpacingMm - How far its points are from each other at least, mm.
     traceSmoothingMs - How far it may stay behind the finger, ms.
+    cameraView - Show the scene over the camera's image, in a 3D view, as the camera sees it.
+    cameraViewName - Which view, by its layout name; the last one that is shown if empty.
+    cameraViewHand - What is seen of the tracked hand there.
+    cameraViewOpacity - How opaque all is that is shown over the image, 0 to 1.
     """
 
     source: str = ""
@@ -172,6 +177,10 @@ class LiveHandParameterNode:
     traceClosed: bool = False
     traceSpacingMm: Annotated[float, WithinRange(0.1, 50.0)] = SPACING_MM
     traceSmoothingMs: Annotated[float, WithinRange(0.0, 500.0)] = SMOOTHING_MS
+    cameraView: bool = False
+    cameraViewName: str = ""
+    cameraViewHand: HandOverImage = HandOverImage.DRAWN
+    cameraViewOpacity: Annotated[float, WithinRange(0.0, 1.0)] = 1.0
 
 
 class SceneParameters:

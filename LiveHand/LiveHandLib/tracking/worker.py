@@ -53,6 +53,8 @@ class TrackingWorker(qt.QObject):
 
     :ivar previewSize: width and height into which the preview has to fit, px; None to have none, at no cost. May be
         set at any time.
+    :ivar sendsImages: whether ``tracked`` carries the frames' images as well. They are there in any case, so it costs
+        nothing. May be set at any time.
     """
 
     tracked = qt.Signal(object)
@@ -74,6 +76,7 @@ class TrackingWorker(qt.QObject):
         self.state = OFF
         self.lastStatistics = Statistics()
         self.previewSize: tuple[int, int] | None = None
+        self.sendsImages = False
         self._nextPreview = 0.0
         self._detector = loop.KeptDetector()
         self._loop: loop.TrackingLoop | None = None  # the run that is not off yet
@@ -197,9 +200,10 @@ class TrackingWorker(qt.QObject):
         run = self._loop
         assert run and self._estimator, "of the run that is under way"
         height, width = frame.image.shape[:2]
-        hands = self._estimator.estimate(result, (width, height), frame.timestampMs)
+        size, image = (width, height), frame.image if self.sendsImages else None
+        hands = self._estimator.estimate(result, size, frame.timestampMs)
         self.tracked.emit(
-            TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, (width, height), hands, message.reference)
+            TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, size, hands, message.reference, image)
         )
         if run.stop.is_set():
             return  # by a slot, which may have closed all and deleted this object as well
