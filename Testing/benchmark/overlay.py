@@ -21,12 +21,14 @@ import vtk
 from host.application import Application
 from LiveHandLib.calibration.intrinsics import Intrinsics
 from support.handrender import HandCamera, HandRenderer, RiggedHand, pinched, placement
-from support.overlayscene import BOARD, CAMERAS, OverlayScene, isGreen, isRed, outlineDistances
+from support.overlayscene import BOARD, CAMERAS, OverlayScene, isGreen, isRed, outlineDistances, writeClip
 from support.paths import MODULE, SHARED
 
-WINDOWS = ((1200, 900), (1440, 720), (700, 1050))
-"""The view's sizes, px: each is reached by resizing the view while it shows the image."""
-STILL_FRAMES, MOVING_FRAMES, RATE, SPEED_MM_S = 12, 20, 30.0, 100.0
+WINDOWS = 4 / 3, 2.0, 2 / 3
+"""The view's shapes, width over height: each is reached by resizing the view while it shows the image."""
+PX_PER_IMAGE_PX = 1.5
+"""The view is so large that outlines can be compared within less than a px of the image."""
+STILL_FRAMES, MOVING_FRAMES, HAND_FRAMES, RATE, SPEED_MM_S = 12, 20, 5, 30.0, 100.0
 
 BARS = {
     "outline_px_centre": ("at most", 1.5),
@@ -55,6 +57,7 @@ class Session:
         self._kinds = ReferenceKind
         self._models: list = []
         self._scene = slicer.mrmlScene
+        self.size = 640, 480  # of the view, px
 
     def play(self, clip: Path, intrinsics: Intrinsics, isReferenced: bool, onFrame=None) -> None:
         """Play a clip to its end; the view shows its last frame."""
@@ -87,6 +90,7 @@ class Session:
 
     def images(self, name: str = "") -> tuple[np.ndarray, np.ndarray]:
         """The view without and with the models."""
+        self.view.view.update_size(*self.size)  # as the view's widget does when it is resized
         images = []
         for isVisible in (False, True):
             for model in self._models:
@@ -170,6 +174,13 @@ def sphere(centre: np.ndarray, radius: float) -> vtk.vtkPolyData:
     return source.GetOutput()
 
 
+def windowSize(camera, aspect: float) -> tuple[int, int]:
+    """The size of a view of a shape in which the image has :data:`PX_PER_IMAGE_PX`, as far as it is not distorted."""
+    width, height = camera.size
+    rows = PX_PER_IMAGE_PX * max(height, width / aspect)
+    return round(rows * aspect), round(rows)
+
+
 def outlines(session: Session, folder: Path) -> dict[str, float]:
     """Of all cameras and windows, the worst."""
     import slicer
@@ -177,19 +188,19 @@ def outlines(session: Session, folder: Path) -> dict[str, float]:
     centre, corner, moving, lags = [], [], [], []
     for camera in CAMERAS:
         scene, clip = OverlayScene(camera), folder / f"{camera.name}.avi"
-        scene.write(clip, [0.0] * STILL_FRAMES)
+        writeClip(clip, [scene.image(0.0, number) for number in range(STILL_FRAMES)])
         session.play(clip, camera.intrinsics, isReferenced=True)
         for ball, radius in zip(scene.balls, scene.radii, strict=True):
             session.addModel(sphere(ball, radius), session.node.referenceToRAS)
-        for width, height in WINDOWS:
-            session.view.view.update_size(width, height)
-            distances, _shift = measured(session, scene, 0.0, f"{camera.name} {width}x{height}")
+        for aspect in WINDOWS:
+            session.size = windowSize(camera, aspect)
+            distances, _shift = measured(session, scene, 0.0, f"{camera.name} {aspect:.2f}")
             centre.append(distances[0])
             corner.append(max(distances[1:]) if len(distances) == 5 else np.inf)
-        session.view.view.update_size(*WINDOWS[0])
+        session.size = windowSize(camera, WINDOWS[0])
         step = SPEED_MM_S / RATE
         ways = step * (np.arange(MOVING_FRAMES) - MOVING_FRAMES / 2)
-        scene.write(clip, ways)
+        writeClip(clip, [scene.image(way, number) for number, way in enumerate(ways)])
         shifts = []
 
         def onFrame(frame, scene=scene, ways=ways, shifts=shifts) -> None:
@@ -240,11 +251,11 @@ def occlusion(session: Session, folder: Path) -> dict[str, float]:
     session.node.palmWidthMm = float(np.linalg.norm(rest[5] - rest[17]))
     session.node.cameraViewHand = HandOverImage.OCCLUDES
     scene, flat = HandRenderer(camera), HandRenderer(camera, (1, 0, 0), (0, 0, 1), (0, 0))
-    session.view.view.update_size(*camera.size)  # a px of the view is one of the image
+    session.size = camera.size  # a px of the view is one of the image
     shares = []
     for number, (bends, place) in enumerate(HANDS):
-        posed, path = hand.pose(bends, place), folder / f"hand{number}.png"
-        cv2.imwrite(str(path), scene.render(posed))
+        posed, path = hand.pose(bends, place), folder / f"hand{number}.avi"
+        writeClip(path, [cv2.cvtColor(scene.render(posed), cv2.COLOR_BGR2RGB)] * HAND_FRAMES)
         session.play(path, intrinsics, isReferenced=False)
         if not session.logic.frame.hands:
             shares.append(np.nan)

@@ -111,19 +111,20 @@ class OverlayScene:
         share = cv2.resize(share, (width, height), interpolation=cv2.INTER_AREA)[..., None]
         return np.rint(share * GREEN + (1 - share) * image).astype(np.uint8)
 
-    def write(self, path, ways) -> None:
-        """A clip of 30 frames per second, as a webcam's Motion JPEG, with the board at these places, mm."""
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, self.camera.size)
-        writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 98)
-        for number, way in enumerate(ways):
-            writer.write(cv2.cvtColor(self.image(way, number), cv2.COLOR_RGB2BGR))
-        writer.release()
+
+def writeClip(path, images) -> None:
+    """Write RGB images as a clip of 30 frames per second, without loss."""
+    height, width = images[0].shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 30.0, (width, height))
+    for image in images:
+        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    writer.release()
 
 
 def isGreen(rgb: np.ndarray) -> np.ndarray:
     """Where the balls of the image are."""
     red, green, blue = np.moveaxis(rgb.astype(int), -1, 0)
-    return (green > red + 50) & (green > blue + 50)
+    return (green > red + 90) & (green > blue + 80)  # half of what they differ by: on the edge
 
 
 def isRed(rgb: np.ndarray) -> np.ndarray:

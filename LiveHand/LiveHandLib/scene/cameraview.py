@@ -27,6 +27,7 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to
 from ..calibration.imagemesh import ImageMesh, frustum
 from ..calibration.intrinsics import Intrinsics, choose
 from ..errors import LiveHandError
+from ..landmarks import FINGERS, Landmark
 from ..pose import coordinates
 from ..pose.estimator import TrackedFrame, TrackedHand
 from . import reference
@@ -34,6 +35,18 @@ from .handnodes import Surface
 
 NEAREST_MM, FARTHEST_MM = 10.0, 5000.0
 """What is nearer to the camera is not shown, and what is farther away is behind its image, mm."""
+
+WRIST_BEYOND = 0.10
+"""How far the wrist of the surface is beyond MediaPipe's, as a part of the palm's length.
+
+On rigged hands MediaPipe lays the wrist 15 mm nearer to the fingers than the mesh has it, half of which the surface
+knows of already (``surface.py``), and the tips of the fingers 4 mm farther out, so that the surface would be longer than
+the finger by as much. A hand that is drawn may be; one that occludes has to end where it ends in the image.
+"""
+TIPS_BEFORE = np.array([0.08, 0.16, 0.16, 0.16, 0.16])
+"""How far the tips, from the thumb on, are before MediaPipe's, as a part of the last bone."""
+_TIPS = np.array([Landmark.THUMB_TIP, *(tip for _mcp, _pip, _dip, tip in FINGERS)])
+_JOINTS_BEFORE = _TIPS - 1
 
 ELSEWHERE = "vtkMRMLSliceNodeRed"
 """A view that the hand may be in when there is none but the camera's: Slicer's first slice view."""
@@ -271,7 +284,10 @@ class _Mask:
     def update(self, hand: TrackedHand, intrinsics: Intrinsics, toRas: vtk.vtkMatrix4x4) -> None:
         """Move it to where the hand is in the image, also while the pose, which is smoothed, stays behind."""
         directions = np.insert(intrinsics.normalized(hand.imagePx), 2, 1.0, axis=1)
-        self._surface.update(directions * hand.cameraMm[:, 2:])
+        landmarks = directions * hand.cameraMm[:, 2:]
+        landmarks[Landmark.WRIST] += WRIST_BEYOND * (landmarks[Landmark.WRIST] - landmarks[Landmark.MIDDLE_FINGER_MCP])
+        landmarks[_TIPS] += TIPS_BEFORE[:, None] * (landmarks[_JOINTS_BEFORE] - landmarks[_TIPS])
+        self._surface.update(landmarks)
         inFront = np.maximum(self._points, [-np.inf, -np.inf, NEAREST_MM])
         seen = intrinsics.project(inFront) / intrinsics.imageSize
         self._surface.polyData.GetPointData().SetTCoords(numpy_to_vtk(seen.astype(np.float32), deep=True))
