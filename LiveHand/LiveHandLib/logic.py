@@ -104,7 +104,6 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
             slicer.mrmlScene.EndCloseEvent: self._onSceneEndClose,
-            slicer.mrmlScene.StartSaveEvent: self._onSceneStartSave,
             slicer.mrmlScene.StartImportEvent: self._onSceneStartImport,
             slicer.mrmlScene.EndImportEvent: self._onSceneEndImport,
         }
@@ -367,8 +366,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
     def _showInCameraView(self, frame: worker.TrackedFrame) -> None:
         if qt.QApplication.activeModalWidget():
-            # Slicer's dialog for saving puts a screenshot of the views into the scene's file, and what a view shows is
-            # saved with the scene.
+            # Slicer's dialog for saving puts a screenshot of the views into the scene's file, and in what views a node
+            # is shown is saved with it.
             self.cameraView.remove()
         elif self._settings:
             self.cameraView.show(frame, self._settings.poseParameters.calibrations)
@@ -526,9 +525,6 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         node = self._nodeInScene()
         if node:
             self.parameters.use(node, isNew=True)
-
-    def _onSceneStartSave(self, caller, event) -> None:
-        self.cameraView.remove()  # until the next frame: what is saved is the scene as it is without it
 
     def _onSceneStartImport(self, caller, event) -> None:
         self.gestures.stop()

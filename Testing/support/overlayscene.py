@@ -69,7 +69,7 @@ class OverlayScene:
         self.camera = camera
         self._board = BoardRenderer(BOARD, camera.matrix, camera.distortion, camera.size)
         longer, focal = max(camera.size), camera.matrix[0, 0]
-        self.distanceMm = 2.6 * BOARD.columns * BOARD.squareMm * focal / min(camera.size)
+        self.distanceMm = 1.9 * BOARD.columns * BOARD.squareMm * focal / min(camera.size)
         inset = INSET * longer
         x, y = (np.array([side / 2.0, inset, side - inset]) for side in camera.size)
         places = np.array([[x[0], y[0]], [x[1], y[1]], [x[2], y[1]], [x[2], y[2]], [x[1], y[2]]])

@@ -190,6 +190,7 @@ class CameraView:
         self._renderer = view.renderWindow().GetRenderers().GetFirstRenderer()
         self._renderer.AddViewProp(self._background)
         self._renderer.AddViewProp(self._foreground)
+        self._renderer.SetActiveCamera(self._camera)
         self._tag = self._renderer.AddObserver(vtk.vtkCommand.StartEvent, self._onRenderStart)
         self._size = 0, 0
 
