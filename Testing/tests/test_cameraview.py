@@ -320,14 +320,16 @@ def test_hand_occludes_what_is_behind_it(app, logic, view, shared, tmp_path, beh
     assert red[40, 40]
 
 
-def test_hand_is_hidden_in_this_view_only(app, logic, view):
+def test_hand_is_hidden_in_this_view_only(app, widget, view):
     import slicer
 
     from LiveHandLib.scene.cameraview import HandOverImage
 
+    logic = widget.logic
     node = logic.getParameterNode()
     node.cameraView = True
-    play(app, logic, SAMPLE_CLIP, everyFrame=True)
+    goLive(app, widget)
+    assert app.spin(lambda: isOn(view) and logic.frame.hands, timeout=30)
     display, own = node.rightSurface.GetDisplayNode(), view.mrmlViewNode().GetID()
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode", "Other")
     other.SetLayoutName("Other")
