@@ -251,6 +251,14 @@ def test_example_of_navigation(app, widget, tmp_path, monkeypatch, capsys):
     names.clear()  # a parameter node's wrapper that a script keeps goes on reading what the next tests write
 
 
+def test_example_of_the_view_from_the_camera(app, logic, capsys):
+    exec(example("camera-view.md", "HandOverImage"), {"logic": logic})
+    assert capsys.readouterr().out == "None\n" and logic.worker.sendsImages
+    play(app, logic, SAMPLE_CLIP, numberOfHands=1)
+    assert logic.cameraView.view is app.view
+    logic.getParameterNode().cameraView = False
+
+
 def test_example_of_a_consumer_of_pinches(app, widget, capsys):
     logic = widget.logic
     exec(example("gestures.md", "logic = slicer.util"), {"slicer": slicer})

@@ -285,7 +285,7 @@ def sentence(error: LiveHandError) -> str:
         ),
         "cameraViewTransform": _(
             "The transforms from the camera to RAS do more than rotate, move and scale evenly, so no camera sees like "
-            "that: take the hand from under those that do."
+            "that: move LiveHand's transforms out from under those that do."
         ),
         "settingsUnreadable": _(
             "The scene's settings of LiveHand come from a newer version or are damaged, and have been set back: "

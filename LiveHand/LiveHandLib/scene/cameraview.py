@@ -61,7 +61,7 @@ class HandOverImage(Enum):
 
     def label(self) -> str:
         """The name for the user."""
-        names = {"DRAWN": _("Drawn"), "HIDDEN": _("Hidden"), "OCCLUDES": _("In the image, before what is behind it")}
+        names = {"DRAWN": _("Drawn"), "HIDDEN": _("Hidden"), "OCCLUDES": _("Occludes what is behind it")}
         return names[self.name]
 
 
