@@ -108,8 +108,8 @@ class Session:
 
 
 def measured(session: Session, scene: OverlayScene, wayMm: float, name: str = "") -> tuple[list[float], float]:
-    """Of the balls that are all in the image: how far their outlines are apart, px; and how far the first one's model is
-    to the right of the image's, px."""
+    """Of the balls that are all in the image: how far their outlines are apart, px; and how far the first one's model
+    is to the right of the image's, px."""
     without, with_ = session.images(name)
     scale = session.imagePxPerPx(scene.camera.intrinsics)
     green, red = parts(isGreen(without)), parts(isRed(with_))

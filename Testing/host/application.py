@@ -511,9 +511,7 @@ class LayoutManager:
         for name in places:
             if name not in self._views:
                 is3D = name.startswith("View")
-                self._views[name] = (
-                    qMRMLThreeDView(self._core, name[4:]) if is3D else qMRMLSliceView(self._core, name)
-                )
+                self._views[name] = qMRMLThreeDView(self._core, name[4:]) if is3D else qMRMLSliceView(self._core, name)
         for name, view in self._views.items():
             self._grid.removeWidget(view)
             if name in places:

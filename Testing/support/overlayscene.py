@@ -39,7 +39,9 @@ class OverlayCamera:
         """With the focal length as a part of the longer side, and the principal point's distance from the middle."""
         width, height = size
         f = focal * max(size)
-        matrix = np.array([[f, 0, width / 2 - 0.5 + middle[0]], [0, aspect * f, height / 2 - 0.5 + middle[1]], [0, 0, 1]])
+        matrix = np.array(
+            [[f, 0, width / 2 - 0.5 + middle[0]], [0, aspect * f, height / 2 - 0.5 + middle[1]], [0, 0, 1]]
+        )
         return cls(name, matrix, np.array(distortion, float), size)
 
     @property

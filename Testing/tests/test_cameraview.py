@@ -1,4 +1,4 @@
-"""The view from the camera: the scene lies over the image where the camera sees it, and the view comes back as it was."""
+"""The view from the camera: the scene lies over the image where the camera sees it, and the view comes back."""
 
 import zipfile
 from pathlib import Path
@@ -14,7 +14,6 @@ from LiveHandLib.pose import coordinates
 from support.handrender import HandCamera, HandRenderer, RiggedHand, placement
 from support.helpers import goLive, play, settled
 from support.overlayscene import BOARD, CAMERAS, OverlayScene, isGreen, isRed, outlineDistances, writeClip
-from support.paths import SAMPLE_CLIP
 
 ASPECTS = 4 / 3, 2.0, 2 / 3
 

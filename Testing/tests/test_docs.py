@@ -252,7 +252,7 @@ def test_example_of_navigation(app, widget, tmp_path, monkeypatch, capsys):
 
 
 def test_example_of_the_view_from_the_camera(app, logic, capsys):
-    exec(example("camera-view.md", "HandOverImage"), {"logic": logic})
+    exec(example("camera-view.md", "from LiveHandLib"), {"logic": logic})
     assert capsys.readouterr().out == "None\n" and logic.worker.sendsImages
     play(app, logic, SAMPLE_CLIP, numberOfHands=1)
     assert logic.cameraView.view is app.view

@@ -58,13 +58,13 @@ def addAnatomy(transform) -> None:
     placed = vtk.vtkTransformFilter()
     placed.SetInputConnection(surface.GetOutputPort())
     inside = vtk.vtkTransform()
-    inside.Translate(*(scene.PHANTOM_CENTRE + [0.0, -5.0, -18.0]))
+    inside.Translate(*(scene.PHANTOM_CENTRE + np.array([0.0, -5.0, -18.0])))
     inside.RotateZ(25)
     placed.SetTransform(inside)
     addModel(placed, (0.75, 0.2, 0.15), transform)
     points = vtk.vtkPoints()
     for x, y, z in ((-70, 30, -5), (-40, 22, -24), (0, 0, -42), (35, -20, -30), (68, -25, -8)):
-        points.InsertNextPoint(*(scene.PHANTOM_CENTRE + [x, y, z]))
+        points.InsertNextPoint(*(scene.PHANTOM_CENTRE + np.array([x, y, z])))
     spline = vtk.vtkParametricSpline()
     spline.SetPoints(points)
     line = vtk.vtkParametricFunctionSource()
@@ -102,7 +102,8 @@ def main(_arguments: list[str] | None = None) -> int:
         addAnatomy(node.referenceToRAS)
         view.view.update_size(*SIZE)
         images = [image]
-        for hand, opacity in ((HandOverImage.HIDDEN, 1.0), (HandOverImage.OCCLUDES, 1.0), (HandOverImage.OCCLUDES, 0.5)):
+        occludes = HandOverImage.OCCLUDES
+        for hand, opacity in ((HandOverImage.HIDDEN, 1.0), (occludes, 1.0), (occludes, 0.5)):
             node.cameraViewHand, node.cameraViewOpacity = hand, opacity
             images.append(view.image())
     rows = [np.hstack([image[SHOWN] for image in images[start : start + 2]]) for start in (0, 2)]

@@ -1,5 +1,5 @@
-"""A 3D view from the camera: its image behind the models, and the hand before them. Knows MRML, VTK and Slicer's layout,
-nothing of Qt, cameras or threads.
+"""A 3D view from the camera: its image behind the models, and the hand before them. Knows MRML, VTK and Slicer's
+layout, nothing of Qt, cameras or threads.
 
 Nothing of the scene or of the view is changed for it, so that nothing has to be restored but what is listed in
 :meth:`CameraView.remove`:
@@ -40,8 +40,8 @@ WRIST_BEYOND = 0.10
 """How far the wrist of the surface is beyond MediaPipe's, as a part of the palm's length.
 
 On rigged hands MediaPipe lays the wrist 15 mm nearer to the fingers than the mesh has it, half of which the surface
-knows of already (``surface.py``), and the tips of the fingers 4 mm farther out, so that the surface would be longer than
-the finger by as much. A hand that is drawn may be; one that occludes has to end where it ends in the image.
+knows of already (``surface.py``), and the tips of the fingers 4 mm farther out, so that the surface would be longer
+than the finger by as much. A hand that is drawn may be; one that occludes has to end where it ends in the image.
 """
 TIPS_BEFORE = np.array([0.08, 0.16, 0.16, 0.16, 0.16])
 """How far the tips, from the thumb on, are before MediaPipe's, as a part of the last bone."""
