@@ -293,7 +293,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.display.noteSeen(frame)
         if slicer.mrmlScene.IsImporting():
             return  # in an event loop in the midst of it: the scene's own nodes may be still to come
-        with self._stopOnError():
+        with self._stopOnError(), self.cameraView.inOneGo():
             self.display.showFrame(frame)
             self.motion.add(frame)
             self.gestures.add(frame)

@@ -1,5 +1,6 @@
 """The view from the camera: the scene lies over the image where the camera sees it, and the view comes back."""
 
+import time
 import zipfile
 from pathlib import Path
 
@@ -229,6 +230,35 @@ def test_image_and_pose_are_of_the_same_frame(app, logic, view, boardClip):
     play(app, logic, path)
     logic.worker.tracked.disconnect(onTracked)
     assert len(ways) >= 5 and np.median(ways) < 1.7, "half of what it moves"
+
+
+def test_no_render_has_models_of_one_frame_over_the_image_of_another(app, logic, view, boardClip):
+    """A view renders in the midst of it if it is asked while something has been due for long."""
+    import slicer
+
+    scene, path = boardClip([0.0, 30.0])
+    node = logic.getParameterNode()
+    node.cameraView = node.everyFrame = True
+    useBoard(node)
+    logic.setSource(path)
+    logic.addCalibration(scene.camera.intrinsics)
+    frames, rendered = [], []
+    logic.worker.tracked.connect(frames.append)
+    play(app, logic, path)
+    logic.worker.tracked.disconnect(frames.append)
+    addModel(ball((0.0, 0.0, 400.0), 20.0), node.cameraToReference)  # has the view render when it is moved
+
+    def onRendered(caller, event):
+        place = np.array([*rendererOf(view).GetActiveCamera().GetPosition()])
+        rendered.append(np.abs(place - slicer.util.arrayFromTransformMatrix(node.cameraToReference, True)[:3, 3]).max())
+
+    tag = view.renderWindow().AddObserver("EndEvent", onRendered)
+    for frame in reversed(frames):
+        view.scheduleRender()
+        time.sleep(0.05)
+        logic.showFrame(frame)
+    view.renderWindow().RemoveObserver(tag)
+    assert rendered and max(rendered) < 1e-3
 
 
 def test_off_costs_nothing_and_frames_have_no_image(app, widget, tracked, view):

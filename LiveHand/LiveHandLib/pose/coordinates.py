@@ -94,7 +94,7 @@ def viewpoint(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, f
     """
     axes = matrix[:3, :3]
     scale = float(np.cbrt(np.linalg.det(axes))) if np.isfinite(matrix).all() else 0.0
-    if scale <= 0.0 or not np.allclose(axes.T @ axes, scale**2 * np.eye(3), atol=SHEAR * scale**2):
+    if scale <= 0.0 or np.abs(axes.T @ axes / scale**2 - np.eye(3)).max() > SHEAR:
         raise LiveHandError("cameraViewTransform")
     return matrix[:3, 3], axes[:, 2] / scale, -axes[:, 1] / scale, scale
 

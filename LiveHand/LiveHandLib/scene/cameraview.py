@@ -13,7 +13,8 @@ Nothing of the scene or of the view is changed for it, so that nothing has to be
   drawn before all others, which Slicer's renderers have no means for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ TIPS_BEFORE = np.array([0.08, 0.16, 0.16, 0.16, 0.16])
 _TIPS = np.array([Landmark.THUMB_TIP, *(tip for _mcp, _pip, _dip, tip in FINGERS)])
 _JOINTS_BEFORE = _TIPS - 1
 
+DELETED = ValueError, RuntimeError
+"""What PythonQt and PySide raise where a view has been deleted."""
 ELSEWHERE = "vtkMRMLSliceNodeRed"
 """A view that the hand may be in when there is none but the camera's: Slicer's first slice view."""
 
@@ -159,6 +162,24 @@ class CameraView:
         self._showMasks(frame.hands if occludes else {}, toRas)
         view.scheduleRender()
 
+    @contextlib.contextmanager
+    def inOneGo(self) -> Iterator[None]:
+        """Hold up the view's rendering while nodes are moved to where they are in a frame, until its image is there.
+
+        A view renders at once if what it was asked for is still due after 1/60 s; half-way that would show the models
+        of one frame over the image of another one.
+        """
+        view = self.view
+        if view is None:
+            yield
+            return
+        view.pauseRender()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(*DELETED):
+                view.resumeRender()
+
     def remove(self) -> None:
         """Give the view back as it was: its camera, without the image, and with the hands in it."""
         self.failure = None
@@ -174,13 +195,11 @@ class CameraView:
         self._masks.clear()
         self._texture.SetInputData(None)
         self._image.Initialize()
-        try:
+        with contextlib.suppress(*DELETED):
             node = _cameraNode(view.mrmlViewNode())
             renderer.SetActiveCamera(node.GetCamera() if node else None)
             renderer.ResetCameraClippingRange()
             view.scheduleRender()
-        except (ValueError, RuntimeError):  # PythonQt's, and PySide's: the view has been deleted
-            pass
 
     def _putInto(self, view: Any) -> None:
         if view is self.view:
