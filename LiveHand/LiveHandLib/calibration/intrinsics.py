@@ -232,9 +232,9 @@ class Intrinsics:
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
             raise LiveHandError("calibrationMissing", path=str(path)) from error
         try:
-            entries = _entriesOfXml(text) if text.lstrip().startswith("<") else _entriesOfYaml(text)
-            matrix = _numbers(entries["camera_matrix"]).reshape(3, 3)
-            distortion = _numbers(entries["distortion_coefficients"])
+            entries = readEntries(text)
+            matrix = numbersOf(entries["camera_matrix"]).reshape(3, 3)
+            distortion = numbersOf(entries["distortion_coefficients"])
             imageSize = int(entries["image_width"]), int(entries["image_height"])
             rmsPx = float(entries["avg_reprojection_error"]) if "avg_reprojection_error" in entries else None
         except (KeyError, ValueError, OverflowError, ElementTree.ParseError) as error:
@@ -253,8 +253,8 @@ class Intrinsics:
             "%YAML:1.0\n---\n"
             f'calibration_time: "{time}"\n'
             f"image_width: {self.imageSize[0]}\nimage_height: {self.imageSize[1]}\n"
-            f"camera_matrix: {_yamlOfMatrix(self.matrix)}"
-            f"distortion_coefficients: {_yamlOfMatrix(self.distortion[:, None])}" + rms
+            f"camera_matrix: {yamlOfMatrix(self.matrix)}"
+            f"distortion_coefficients: {yamlOfMatrix(self.distortion[:, None])}" + rms
         )
         path = Path(path)
         try:
@@ -330,6 +330,14 @@ def _fileName(camera: str) -> str:
     return urllib.parse.quote(camera, safe=" ()")
 
 
+def readEntries(text: str) -> dict[str, str]:
+    """What stands under each key of the first level of a file of OpenCV's, YAML or XML.
+
+    :raises ValueError: or ``ElementTree.ParseError`` for what is none.
+    """
+    return _entriesOfXml(text) if text.lstrip().startswith("<") else _entriesOfYaml(text)
+
+
 def _entriesOfYaml(text: str) -> dict[str, str]:
     """What stands under each key of the first level; enough of YAML for what ``FileStorage`` writes."""
     return dict(re.findall(r"^(\w+):[ \t]*(.*(?:\n[ \t\r]+.*)*)", text, re.MULTILINE))
@@ -345,7 +353,7 @@ def _entriesOfXml(text: str) -> dict[str, str]:
     }
 
 
-def _numbers(text: str) -> np.ndarray:
+def numbersOf(text: str) -> np.ndarray:
     """The figures of a matrix as it stands under its key: ``rows: 3 cols: 3 dt: d data: [ 1., 0., ... ]``."""
     data = re.search(r"\bdata:\s*\[?([^\[\]]+)", text)
     # YAML writes .Nan and .Inf, and -.Inf.
@@ -353,7 +361,7 @@ def _numbers(text: str) -> np.ndarray:
     return np.array([float(word) for word in words])
 
 
-def _yamlOfMatrix(matrix: np.ndarray) -> str:
+def yamlOfMatrix(matrix: np.ndarray) -> str:
     rows, cols = matrix.shape
     data = ", ".join(repr(float(number)) for number in matrix.flat)
     return f"!!opencv-matrix\n   rows: {rows}\n   cols: {cols}\n   dt: d\n   data: [ {data} ]\n"

@@ -18,11 +18,13 @@ class TrackedHand(Hand):
     :ivar cameraMm: (21, 3) landmarks in the camera's coordinate system, mm: x right, y down, z forward.
     :ivar landmarkStdMm: (21,) standard deviation of each one's distance from where it truly is, mm.
     :ivar isNewTrack: this side's hand was not the same one before, see :meth:`identity.HandIdentity.isNewTrack`.
+    :ivar cameras: how many cameras saw it, 1 or 2.
     """
 
     cameraMm: np.ndarray
     landmarkStdMm: np.ndarray
     isNewTrack: bool = False
+    cameras: int = 1
 
     @property
     def deviationsMm(self) -> np.ndarray:
@@ -87,11 +89,13 @@ class PoseParameters:
     :ivar palmWidthMm: see :class:`pose.HandPose`, mm.
     :ivar smoothingMs: see :class:`smoothing.OneEuro`, ms.
     :ivar calibrations: the camera's, see :func:`intrinsics.choose`.
+    :ivar lengthsMm: the distances that were learnt of the user's hands, see :meth:`pose.HandPose.setLengths`.
     """
 
     palmWidthMm: float = DEFAULT_PALM_WIDTH_MM
     smoothingMs: float = DEFAULT_DELAY_MS
     calibrations: tuple[Intrinsics, ...] = ()
+    lengthsMm: tuple[float, ...] = ()
 
 
 class HandPoseEstimator:
@@ -109,7 +113,7 @@ class HandPoseEstimator:
 
         :raises LiveHandError: ``palmWidth`` when no hand is of that size.
         """
-        self._poses = {side: HandPose(poseParameters.palmWidthMm) for side in HANDEDNESSES}
+        self._poses = {side: HandPose(poseParameters.palmWidthMm, poseParameters.lengthsMm) for side in HANDEDNESSES}
         self._filters = {side: OneEuro(poseParameters.smoothingMs) for side in HANDEDNESSES}
         self._intrinsics: Intrinsics | None = None
         self.poseParameters = poseParameters

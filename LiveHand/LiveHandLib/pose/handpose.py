@@ -9,6 +9,8 @@ It is done once for each frame, between which other code fills the processor's c
 its code: so few kinds of steps, each used often, are faster than the fewest steps.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import LiveHandError
@@ -129,11 +131,12 @@ class HandPose:
     pose's covariance grows as in a Kalman filter.
 
     :param palmWidthMm: distance of the index finger's and the little finger's knuckle, mm.
+    :param lengthsMm: the hand's distances if they are known, see :meth:`setLengths`; those of most hands if empty.
     :raises LiveHandError: ``palmWidth`` when it is not from :data:`LEAST_PALM_WIDTH_MM` to
         :data:`GREATEST_PALM_WIDTH_MM`.
     """
 
-    def __init__(self, palmWidthMm: float = DEFAULT_PALM_WIDTH_MM) -> None:
+    def __init__(self, palmWidthMm: float = DEFAULT_PALM_WIDTH_MM, lengthsMm: Sequence[float] = ()) -> None:
         if not LEAST_PALM_WIDTH_MM <= palmWidthMm <= GREATEST_PALM_WIDTH_MM:
             raise LiveHandError("palmWidth", palmWidth=f"{palmWidthMm:g}")
         self._lengths = palmWidthMm * _RATIOS
@@ -142,6 +145,8 @@ class HandPose:
         self._precisions = 1.0 / np.concatenate([self._lengthSds, palmWidthMm * _DEPTH_SDS])
         self._jacobian = np.zeros((len(_FROM) + len(_PARENT), _N))
         self._jacobian[len(_FROM) :] = _DIFFERENCES * self._precisions[len(_FROM) :, None]
+        if len(lengthsMm):
+            self.setLengths(lengthsMm)
         self.reset()
 
     def reset(self) -> None:
@@ -150,6 +155,23 @@ class HandPose:
         self._covariance = np.zeros((_N, _N))
         self._lastMs = 0.0
         self._frames = 0
+
+    def setLengths(self, lengthsMm: Sequence[float] | np.ndarray) -> None:
+        """Take these distances from now on, as two cameras have measured them.
+
+        :param lengthsMm: mm, in the order of :func:`triangulation.distances`.
+        """
+        self._lengths = np.array(lengthsMm)
+
+    def continueFrom(self, depthsMm: np.ndarray, stdMm: np.ndarray, timestampMs: float) -> None:
+        """Take a frame's pose from elsewhere, as from two cameras of which one sees the hand no more.
+
+        :param depthsMm: (21,) along the optical axis, mm.
+        :param stdMm: (21,) their standard deviations, mm.
+        :param timestampMs: the time of the frame, ms.
+        """
+        self._depths = depthsMm
+        self._covariance, self._lastMs = np.diag(stdMm**2), timestampMs
 
     def update(
         self, normalized: np.ndarray, relativeDepth: np.ndarray, timestampMs: float

@@ -22,8 +22,12 @@ class OneEuro:
     SHORTEST_STEP_MS = 1.0  # as if so much had passed at least, for a speed is a change over a time
 
     def __init__(self, delayMs: float) -> None:
-        self._slowestHz = 1000.0 / (2.0 * np.pi * delayMs) if delayMs > 0 else np.inf
+        self.setDelay(delayMs)
         self.reset()
+
+    def setDelay(self, delayMs: float) -> None:
+        """Go on with another delay, ms."""
+        self._slowestHz = 1000.0 / (2.0 * np.pi * delayMs) if delayMs > 0 else np.inf
 
     def reset(self) -> None:
         """Forget what was there before."""

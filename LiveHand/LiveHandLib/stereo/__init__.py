@@ -1,0 +1,1 @@
+"""One hand seen by two cameras: where they are, and where its landmarks are."""
