@@ -23,6 +23,7 @@ from LiveHandLib.panel.hand import HandPanel
 from LiveHandLib.panel.live import LivePanel
 from LiveHandLib.panel.motion import MotionPanel
 from LiveHandLib.panel.navigation import NavigationPanel
+from LiveHandLib.panel.secondcamera import SecondCameraPanel
 from LiveHandLib.panel.source import SourcePanel
 from LiveHandLib.resources import resourcePath
 from LiveHandLib.sampledata import SAMPLE_CLIP, registerSampleData
@@ -87,6 +88,13 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.livePanel = LivePanel(self.ui, self.logic, self.updatePackages)
         self.handPanel = HandPanel(self.ui, self.logic, self.livePanel.showError)
         self.calibrationPanel = CalibrationPanel(self.ui, self.logic, self.livePanel.showError)
+        self.secondCameraPanel = SecondCameraPanel(
+            self.ui,
+            self.logic,
+            lambda: self.sourcePanel.cameras,
+            self.calibrationPanel.board,
+            self.livePanel.showError,
+        )
         self.motionPanel = MotionPanel(self.ui, self.logic)
         self.gesturesPanel = GesturesPanel(self.ui, self.logic)
         self.navigationPanel = NavigationPanel(self.ui, self.logic)
@@ -191,6 +199,7 @@ class LiveHandWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onParameterNodeModified(self, caller=None, event=None) -> None:
         """Show what is chosen; the logic follows it by itself."""
         self.sourcePanel.update()
+        self.secondCameraPanel.update()
         self.handPanel.update()
         self.motionPanel.update()
         self.gesturesPanel.update()

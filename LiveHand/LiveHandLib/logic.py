@@ -32,10 +32,12 @@ from .scene.navigation import Navigation
 from .scene.rendering import PromptRendering
 from .scene.sliceview import CameraSlice
 from .scene.surface import MESH_FILE_NAME
-from .settings.calibrations import CameraCalibrations
+from .settings.calibrations import CameraCalibrations, CameraPairs
 from .settings.parameters import LiveHandParameterNode, SceneParameters
 from .settings.usersettings import UserSettings
+from .stereo.pair import CameraPair
 from .tracking import preview, worker
+from .tracking.pairing import Pairing
 from .tracking.pinchsignals import PinchSignals
 
 
@@ -51,6 +53,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     To be used in the GUI thread.
 
     :ivar worker: the :class:`TrackingWorker`, whose signals report results, state, failures and figures.
+    :ivar secondWorker: the :class:`TrackingWorker` of the second camera, if one is chosen.
     :ivar motion: the :class:`Motion`, which measures and records what the hands do.
     :ivar gestures: the :class:`Gestures`, which let pinching hands act on views, slices and transforms.
     :ivar pinches: the :class:`PinchSignals`, by which other modules learn of pinches.
@@ -69,12 +72,15 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         ScriptedLoadableModuleLogic.__init__(self)
         self.frame: worker.TrackedFrame | None = None
         self._settings: worker.Settings | None = None  # with which Live went on last
+        self._secondSettings: worker.Settings | None = None
         self._hasEnded = False
         self._hasPreview = False
         self._latenciesMs: deque[float] = deque(maxlen=30)
         self.userSettings = UserSettings()
         self.parameters = SceneParameters(self.userSettings, self._onParameterNodeModified, self._onUnreadable)
         self.cameraCalibrations = CameraCalibrations(self.userSettings.calibrationFolder())
+        self.cameraPairs = CameraPairs(self.userSettings.pairFolder())
+        self._pairBoard: Board | None = None  # which both cameras are to see, instead of the reference
         self.motion = motion.Motion(self.getParameterNode)
         self.navigation = Navigation(self.getParameterNode)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
@@ -101,6 +107,10 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.worker.ended.connect(self._onEnded)
         self.worker.failed.connect(self._onFailed)
         self.worker.previewImage.connect(self._showPreview)
+        self.secondWorker = worker.TrackingWorker()
+        self.secondWorker.camera = 1
+        self.secondWorker.ended.connect(lambda: self._onSecondGone(None))
+        self.secondWorker.failed.connect(self._onSecondGone)
         observed = {
             slicer.mrmlScene.StartCloseEvent: self._onSceneStartClose,
             slicer.mrmlScene.EndCloseEvent: self._onSceneEndClose,
@@ -118,7 +128,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 slicer.mrmlScene.RemoveObserver(tag)
             self.rendering.close()
             self.worker.close()
-            self.worker = None
+            self.secondWorker.close()
+            self.worker = self.secondWorker = None
             self.gestures.endLive()
             self.display.show({})
             self._cameraSlice.remove()
@@ -211,6 +222,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
     def stop(self) -> None:
         """Go off. Returns at once; the camera is released within half a second."""
         self.worker.stop()
+        self.secondWorker.stop()
 
     def calibrate(self, board: Board | None = None) -> None:
         """Calibrate the source's camera with a board that is held before it; if it is live, tracking ends.
@@ -247,7 +259,10 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self.gestures.applyParameters()
             self._updatePreview()
             self._removeCameraView()  # until the first frame
+            second = self._pair(settings)
             self.worker.start(settings)
+            if second:
+                self.secondWorker.start(second)
 
     def _settingsFromParameterNode(self, board: Board | None = None) -> worker.Settings:
         parameterNode = self.getParameterNode()
@@ -261,9 +276,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             mirrored=parameterNode.mirrored,
             board=board,
             poseParameters=estimator.PoseParameters(
-                parameterNode.palmWidthMm, parameterNode.smoothingMs, () if board else self.calibrations()
+                parameterNode.palmWidthMm,
+                parameterNode.smoothingMs,
+                () if board else self.calibrations(),
+                self.userSettings.boneLengths(parameterNode.palmWidthMm),
             ),
-            reference=reference.chosen(parameterNode),
+            reference=self._pairBoard or reference.chosen(parameterNode),
             referenceKeptMs=parameterNode.referenceKeptMs,
         )
 
@@ -275,11 +293,16 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if self.worker.state in (worker.STARTING, worker.LIVE):
             settings = self._settingsFromParameterNode(self._settings.board)
             changeable = {name: getattr(settings, name) for name in ("poseParameters", "reference", "referenceKeptMs")}
-            if settings == dataclasses.replace(self._settings, **changeable):
+            second = self._secondSettingsFor(settings)
+            isSame = settings == dataclasses.replace(self._settings, **changeable)
+            if isSame and self._isSameSecond(second):
                 if settings.poseParameters != self._settings.poseParameters:
                     self.worker.setPoseParameters(settings.poseParameters)
-                self.worker.setReference(settings.reference, settings.referenceKeptMs)
-                self._settings = settings
+                    if self.pairing:
+                        self.pairing.use(settings.poseParameters)
+                for each in (self.worker, self.secondWorker):
+                    each.setReference(settings.reference, settings.referenceKeptMs)
+                self._settings, self._secondSettings = settings, second
             else:
                 self._start(settings.board)
         self.display.applyParameters()
@@ -377,6 +400,131 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if self.frame:
             self.frame = dataclasses.replace(self.frame, image=None)
 
+    # Second camera
+
+    @property
+    def pairing(self) -> Pairing | None:
+        """What joins the two cameras, while Live is on with both; None otherwise."""
+        return self.worker.pairing if self.worker else None
+
+    def secondSource(self) -> Camera | str:
+        """The second camera that the parameter node names, or the path of a file; empty for none."""
+        source = self.getParameterNode().secondSource
+        return devices.cameraOf(source) or source
+
+    def setSecondSource(self, source: Camera | int | str | Path | None) -> None:
+        """Choose a second camera that sees the same hands, or none.
+
+        :param source: a camera, its index, the path of a video file, or None.
+        """
+        if isinstance(source, int):
+            source = Camera(source, f"#{source}")
+        text = devices.sourceOf(source) if isinstance(source, Camera) else str(source or "")
+        self.getParameterNode().secondSource = text
+
+    def findPair(self, board: Board | None = None) -> None:
+        """Have a board held before both cameras show where they are, while Live is on; ``pairing.pair`` is the result.
+
+        :param board: a ChArUco board of 8 x 6 squares of 30 mm if none is given.
+        """
+        self._pairBoard = board or Board()
+        self.applyParameters()
+
+    def isFindingPair(self) -> bool:
+        """Whether :meth:`findPair` waits for the board."""
+        return self._pairBoard is not None
+
+    def importPair(self, path: str | Path) -> None:
+        """Use a pair file for the two sources from now on, see :meth:`CameraPair.load`.
+
+        :raises LiveHandError: when it cannot be used, or kept; ``noSource`` where there are no two sources.
+        """
+        if not (self.source() and self.secondSource()):
+            raise LiveHandError("noSource")
+        pair = CameraPair.load(path)
+        self.cameraPairs.keep(self.source(), self.secondSource(), pair)
+        if self.pairing:
+            self.pairing.use(self._settings.poseParameters, pair)
+
+    def secondProblem(self) -> LiveHandError | None:
+        """Why the hands come from one camera only although a second one is chosen; None if all is well."""
+        return self.pairing.problem if self.pairing else None
+
+    def _secondSettingsFor(self, settings: worker.Settings) -> worker.Settings | None:
+        """The second worker's settings; None without a second camera, or while the first one is calibrated."""
+        second, parameterNode = self.secondSource(), self.getParameterNode()
+        if not second or settings.board:
+            return None
+        calibrations = self.cameraCalibrations.of(second, parameterNode.secondMirrored)
+        resolution = self.userSettings.resolution(second) if isinstance(second, Camera) else None
+        size = devices.sizeOf(resolution) if resolution is not None else None
+        if resolution is None and isinstance(second, Camera):
+            size = calibrations[0].imageSize if calibrations else devices.DEFAULT_SIZE
+        return dataclasses.replace(
+            settings,
+            source=second,
+            size=size,
+            mirrored=parameterNode.secondMirrored,
+            poseParameters=dataclasses.replace(settings.poseParameters, calibrations=calibrations),
+        )
+
+    def _isSameSecond(self, second: worker.Settings | None) -> bool:
+        before = self._secondSettings
+        if second is None or before is None:
+            return second is before
+        names = "poseParameters", "reference", "referenceKeptMs"
+        same = second == dataclasses.replace(before, **{name: getattr(second, name) for name in names})
+        return same and second.poseParameters.calibrations == before.poseParameters.calibrations
+
+    def _pair(self, settings: worker.Settings) -> worker.Settings | None:
+        """Join the workers, or part them.
+
+        :returns: what the second one is to be started with; None if it is not.
+        """
+        second = self._secondSettings = self._secondSettingsFor(settings)
+        self.secondWorker.stop()
+        self.worker.pairing = self.secondWorker.pairing = None
+        if second is None:
+            return None
+        areFiles = not isinstance(settings.source, Camera) and not isinstance(second.source, Camera)
+        self.worker.pairing = self.secondWorker.pairing = Pairing(
+            settings.poseParameters,
+            second.poseParameters.calibrations,
+            self.cameraPairs.of(settings.source, second.source),
+            areFiles,
+            settings.everyFrame,
+            self.worker.report,
+            self._onPairFound,
+        )
+        if devices.sameDevice(settings.source, second.source):
+            self.pairing.endSecond(LiveHandError("secondCameraSame"))
+            return None
+        return second
+
+    def _onPairFound(self, pair: CameraPair) -> None:
+        if self._pairBoard is not None:
+            self._pairBoard = None
+            qt.QTimer.singleShot(0, self._onParameterNodeModified)  # not from within the frame that has shown it
+        try:
+            self.cameraPairs.keep(self._settings.source, self._secondSettings.source, pair)
+        except LiveHandError as error:
+            error.log()  # it is in use, and is found again the next time
+
+    def _onSecondGone(self, error: LiveHandError | None) -> None:
+        if self.pairing:
+            if error:
+                LiveHandError.of(error).log()
+                error = LiveHandError("secondCameraFailed", cause=error)
+            self.pairing.endSecond(error)
+
+    def _rememberBones(self) -> None:
+        """Keep the lengths that two calibrated cameras have learnt, for one camera as well."""
+        pairing, self.worker.pairing, self.secondWorker.pairing = self.pairing, None, None
+        if pairing and len(pairing.estimator.bones.lengthsMm) and pairing.estimator.isCalibrated():
+            self.userSettings.setBoneLengths(
+                pairing.estimator.poseParameters.palmWidthMm, pairing.estimator.bones.lengthsMm
+            )
+
     # Calibrations
 
     @property
@@ -471,7 +619,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._fail(LiveHandError.of(error))
 
     def _fail(self, error: LiveHandError) -> None:
-        self.worker.stop()
+        self.stop()
         self.worker.failed.emit(error)
 
     def _onFailed(self, error: LiveHandError) -> None:
@@ -493,7 +641,12 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
             self._cameraSlice.remove()
             self._removeCameraView()
         self._updateEscape()
+        if state == worker.STOPPING:
+            self.secondWorker.stop()
         if state == worker.OFF:
+            self._pairBoard = None
+            self.secondWorker.stop()
+            self._rememberBones()
             self.gestures.endLive()
             self._rememberColors()
             self.motion.endLive()
@@ -510,7 +663,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self.applyParameters()
 
     def _onSceneStartClose(self, caller, event) -> None:
-        self.worker.stop()
+        self.stop()
         self._cameraSlice.remove()
         self._removeCameraView()
         self.gestures.forget()

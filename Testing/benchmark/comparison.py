@@ -35,6 +35,7 @@ ROWS = {
     "http": "second process, HTTP",
     "livehand": "LiveHand",
     "gestures": "LiveHand, hands act on the 3D view",
+    "twocameras": "LiveHand, two cameras",
     "released": "LiveHand, GIL released (for scale)",
     "naive": "LiveHand with a 5 ms timer instead of its hand-over",
     "pipe-3d": "second process (socket), 3D only",
@@ -63,6 +64,9 @@ PACES = {"free": None, "30": 30.0, "60": 60.0}
 WARM_UP_FRAMES = 30
 """Left out of the figures: shaders are compiled, nodes made and times learnt meanwhile."""
 
+SECOND_SHIFT = 0.2
+"""What a second camera sees is the clip so much further left, in widths of its image: as from beside the first one."""
+
 CAMERA_FRAMES = 180
 """How many are read of a camera, which has no end."""
 
@@ -73,6 +77,9 @@ BARS = {
     "dropped_30": ("<=", 0),
     "gui_fraction_30": ("<=", 0.10),
     "heartbeat_ms_p99_30": ("<=", 5.0),
+    "ratio_gui_twocameras_30": ("<=", 1.5),
+    "ratio_heartbeat_twocameras_30": ("<=", 1.5),
+    "latency_ms_p95_twocameras_30": ("<=", 60.0),
     "start_stall_ms": ("<=", 100.0),
     "live_to_hand_s": ("<=", 1.0),
     "scene_update_ms": ("<=", 0.5),
@@ -430,8 +437,11 @@ def freePort() -> int:
         return server.getsockname()[1]
 
 
-def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 1) -> dict:
-    """The module itself."""
+def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 1, second: str | None = None) -> dict:
+    """The module itself.
+
+    :param second: what the second camera of the way ``twocameras`` is.
+    """
     with application(layout) as (app, meter):
         from host.widgets import ctkVTKAbstractView
         from LiveHandLib.scene.gestures import HandsActOn
@@ -457,6 +467,8 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             logic.setSource(clip)
         parameterNode.everyFrame = pace is None
         parameterNode.numberOfHands = hands
+        if way == "twocameras":
+            joinSecond(logic, clip, second)
         if way == "gestures":
             parameterNode.handsActOn = HandsActOn.VIEW
         logic.start()
@@ -467,6 +479,19 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             interval=0.1,
         )
         return meter.figures()
+
+
+def joinSecond(logic, clip: str, second: str | None) -> None:
+    """Choose a second camera, or the clip as one sees it, and say where it is."""
+    from LiveHandLib.stereo.pair import CameraPair
+
+    if second is None:
+        second = rewritten(clip, Path(tempfile.mkdtemp(), "second.mp4"), shift=SECOND_SHIFT)
+    logic.setSecondSource(int(second) if second.isdigit() else second)
+    # A hand 450 mm away is so much further left for a camera that sees 60 degrees.
+    baselineMm = SECOND_SHIFT * 450.0 * 2.0 * np.tan(np.radians(30.0))
+    pair = CameraPair(np.eye(3), np.array([-baselineMm, 0.0, 0.0]))
+    logic.cameraPairs.keep(logic.source(), logic.secondSource(), pair)
 
 
 def timedMethod(meter: Meter, method):
@@ -586,8 +611,11 @@ def memory(clip: str) -> dict:
 # Clips
 
 
-def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, frames=None) -> str:
-    """A copy of a clip at another rate or size, with the hand twice, or repeated up to a number of frames."""
+def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, frames=None, shift=0.0) -> str:
+    """A copy of a clip at another rate or size, with the hand twice, or repeated up to a number of frames.
+
+    :param shift: how far the image is moved to the left, in its widths.
+    """
     import cv2
 
     capture, writer, written = cv2.VideoCapture(clip), None, 0
@@ -600,6 +628,9 @@ def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, fra
             continue
         if twice:
             image = cv2.hconcat([image, image[:, ::-1]])
+        if shift:
+            left = round(shift * image.shape[1])
+            image = cv2.copyMakeBorder(image[:, left:], 0, 0, 0, left, cv2.BORDER_REPLICATE)
         if height:
             image = cv2.resize(image, (2 * round(image.shape[1] * height / image.shape[0] / 2), height))
         if writer is None:
@@ -613,19 +644,24 @@ def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, fra
 
 
 @contextlib.contextmanager
-def source(clip: str, rate: float | None):
+def source(clips: list[str], rate: float | None):
     """What a row reads at a pace: a camera that sees the clip, where there can be one, or else the clip.
 
-    :returns: the clip, or the camera's index, and the environment in which there is this camera.
+    :param clips: one for each camera.
+    :returns: the options of :func:`measure`: the clips, or the cameras' indices, and the environment in which they are.
     """
-    if rate is None or not canHaveCameras():
-        yield clip, None
-        return
-    width, height = sizeOfClip(clip)
-    modes = [fakecamera.Mode("YUYV", width, height, rate)]
-    device = fakecamera.Device("Benchmark", clip, modes, seconds=CAMERA_FRAMES / rate)
-    with fakecamera.FakeCameras([device]) as cameras:
-        yield str(200 + cameras.number(0)), cameras.environment()
+    names, environment = clips, None
+    with contextlib.ExitStack() as stack:
+        if rate is not None and canHaveCameras():
+            modes = [fakecamera.Mode("YUYV", *sizeOfClip(clip), rate) for clip in clips]
+            devices = [
+                fakecamera.Device(f"Benchmark {number}", clip, [mode], seconds=CAMERA_FRAMES / rate)
+                for number, (clip, mode) in enumerate(zip(clips, modes, strict=True))
+            ]
+            cameras = stack.enter_context(fakecamera.FakeCameras(devices))
+            names = [str(200 + cameras.number(number)) for number in range(len(clips))]
+            environment = cameras.environment()
+        yield {"environment": environment, **dict(zip(("clip", "second"), names, strict=False))}
 
 
 def canHaveCameras() -> bool:
@@ -673,7 +709,7 @@ def measured(options) -> dict:
     way, _, layout = what.partition("-")
     if way in RECEIVERS:
         return received(way, layout, clip, pace)
-    return livehand(way, layout, clip, pace, options.hands)
+    return livehand(way, layout, clip, pace, options.hands, options.second)
 
 
 def bars(turns: list[dict], others: dict) -> dict:
@@ -690,6 +726,13 @@ def bars(turns: list[dict], others: dict) -> dict:
         "ratio_cpu_ipc": median(lambda turn: turn["livehand"]["30"]["cpu_s"] / turn["pipe"]["30"]["cpu_s"]),
         "dropped_30": median(lambda turn: turn["livehand"]["30"]["dropped"]),
         "gui_fraction_30": median(lambda turn: turn["livehand"]["30"]["gui_fraction"]),
+        "ratio_gui_twocameras_30": median(
+            lambda turn: turn["twocameras"]["30"]["gui_s"] / turn["livehand"]["30"]["gui_s"]
+        ),
+        "ratio_heartbeat_twocameras_30": median(
+            lambda turn: turn["twocameras"]["30"]["heartbeat_ms_p99"] / turn["livehand"]["30"]["heartbeat_ms_p99"]
+        ),
+        "latency_ms_p95_twocameras_30": median(lambda turn: turn["twocameras"]["30"]["latency_ms_p95"]),
         "heartbeat_ms_p99_30": median(lambda turn: turn["livehand"]["30"]["heartbeat_ms_p99"]),
         "start_stall_ms": statistics.median(start["start_stall_ms"] for start in others["start"]),
         "live_to_hand_s": statistics.median(start["live_to_hand_s"] for start in others["start"]),
@@ -782,7 +825,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--ablation", action="store_true", help="also measure LiveHand without each part of its schedule"
     )
-    for name in ("--measure", "--send", "--address", "--cpu"):
+    for name in ("--measure", "--send", "--address", "--cpu", "--second"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # for its own child processes, as the next two
     parser.add_argument("--pace", type=float, help=argparse.SUPPRESS)
     parser.add_argument("--hands", type=int, help=argparse.SUPPRESS)
@@ -808,13 +851,18 @@ def main(argv: list[str]) -> int:
             pace: rewritten(options.clip, Path(folder, f"{pace}.mp4"), rate=rate or 30.0)
             for pace, rate in PACES.items()
         }
+        seconds = {
+            pace: rewritten(path, Path(folder, f"second-{pace}.mp4"), rate=PACES[pace] or 30.0, shift=SECOND_SHIFT)
+            for pace, path in clips.items()
+        }
         for number in range(options.repeats):
             turn = {row: {} for row in rows}
             for pace, rate in PACES.items():
                 for row in rows:
                     print(f"turn {number + 1} of {options.repeats}: {rows[row]}, {pace}", file=sys.stderr, flush=True)
-                    with source(clips[pace], rate) as (clip, environment):
-                        turn[row][pace] = measure(row, environment, clip=clip, pace=rate or 0)
+                    seen = [clips[pace], seconds[pace]] if row == "twocameras" else [clips[pace]]
+                    with source(seen, rate) as sources:
+                        turn[row][pace] = measure(row, **sources, pace=rate or 0)
             turns.append(turn)
             others["start"].append(measure("start", clip=clips["30"]))
         others["scene"] = measure("scene")

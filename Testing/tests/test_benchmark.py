@@ -53,6 +53,7 @@ def test_ratios_are_taken_within_a_turn():
         return {
             "livehand": {"free": {"fps": 90 * speed}, "30": {"latency_ms": 12 / speed, "cpu_s": 3 / speed, **figures}},
             "plain": {"free": {"fps": 100 * speed}, "30": {"cpu_s": 2 / speed}},
+            "twocameras": {"30": {"latency_ms_p95": 40.0, "gui_s": 0.6 / speed, "heartbeat_ms_p99": 3.0}},
             "pipe": {"30": {"latency_ms": 10 / speed, "cpu_s": 4 / speed}},
             **rendered,
         }
@@ -66,3 +67,5 @@ def test_ratios_are_taken_within_a_turn():
     assert bars["ratio_gui_plain_cpu_30"] == pytest.approx(0.25)
     assert bars["ratio_screen_fourup_30"] == pytest.approx(0.9)
     assert bars["dropped_3d_30"] == 2
+    assert bars["ratio_gui_twocameras_30"] == pytest.approx(1.2)
+    assert bars["ratio_heartbeat_twocameras_30"] == pytest.approx(1.5)

@@ -150,7 +150,7 @@ LAYERS = (
     ("detection", "calibration"),
     ("camera",),
     ("pose",),
-    ("gestures", "navigation"),
+    ("gestures", "navigation", "stereo"),
     ("packages", "sampledata", "tracking", "scene"),
     ("motion",),
     ("settings",),

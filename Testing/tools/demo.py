@@ -30,6 +30,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     source.add_argument(
         "--fake-camera", metavar="CLIP", help="a camera that sees a clip, read by OpenCV's V4L2 backend (Linux only)"
     )
+    parser.add_argument("--second-source", metavar="FILE", help="the clip of a second camera that sees the same hands")
+    parser.add_argument("--pair", metavar="FILE", help="where it is: rotation and translation from the first one, mm")
     parser.add_argument("--every-frame", action="store_true", help="take every frame, not the clip's own time")
     parser.add_argument("--frames", metavar="N", type=int, help="stop after N frames have been processed")
     parser.add_argument(
@@ -118,6 +120,7 @@ class Recorder:
             "frames_unreadable": statistics.framesUnreadable,
             "hands_left": hands.count("Left"),
             "hands_right": hands.count("Right"),
+            "hands_by_two_cameras": sum(hand.cameras == 2 for frame in self.frames for hand in frame.hands.values()),
             "fps": (len(self.times) - 1) / duration if duration else 0.0,
             "latency_ms_median": float(np.median(latencies)),
             "latency_ms_p95": float(np.percentile(latencies, 95)),
@@ -204,6 +207,16 @@ def main(argv: list[str]) -> int:
             assert app.spin(lambda: logic.getParameterNode().source, timeout=60), "no camera is found"
         else:
             logic.setSource(options.source or str(SAMPLE_CLIP) if options.camera is None else options.camera)
+        if options.second_source:
+            logic.setSecondSource(options.second_source)
+        if options.pair:
+            from LiveHandLib.errors import LiveHandError
+
+            try:
+                logic.importPair(options.pair)
+            except LiveHandError as error:
+                print(error, file=sys.stderr)
+                return 1
         logic.getParameterNode().numberOfHands = options.hands
         logic.getParameterNode().everyFrame = options.every_frame
         widget.ui.liveCheckBox.setChecked(True)

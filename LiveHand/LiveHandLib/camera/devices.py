@@ -230,6 +230,13 @@ def cameraOf(source: str) -> Camera | None:
     return Camera(-1, name, identity) if identity.count("@") == 2 else None
 
 
+def sameDevice(one: Camera | str, other: Camera | str) -> bool:
+    """Whether two sources are the same device, as far as can be told from how they were chosen; two files never are."""
+    if not (isinstance(one, Camera) and isinstance(other, Camera)):
+        return False
+    return one.id == other.id if one.id and other.id else (one.index, one.name) == (other.index, other.name)
+
+
 def isNumber(camera: Camera) -> bool:
     """Whether a camera was chosen by its number alone, whichever camera that is."""
     return camera.index >= 0 and not camera.id and camera.name == f"#{camera.index}"

@@ -248,6 +248,27 @@ def sentence(error: LiveHandError) -> str:
             "The trace could not be fitted to the surface: check that it is the traced one, and register by points "
             "first."
         ),
+        "pairMissing": _("The pair file {path} cannot be read: choose another file."),
+        "notAPair": _(
+            "{path} is no pair file, for it has no rotation of 9 and translation of 3 figures: choose another file, or "
+            "hold a board before both cameras."
+        ),
+        "pairImpossible": _(
+            "Two cameras cannot stand to each other as the pair says: its rotation has to be one, and its translation "
+            "20 mm to 5 m long; measure it again."
+        ),
+        "pairUnknown": _(
+            "Where the two cameras are is not known, so the hand comes from the first one: click Find cameras, and "
+            "lay a board where both see it."
+        ),
+        "pairMoved": _(
+            "What the two cameras see does not fit together, so the hand comes from the first one: a camera was moved "
+            "or mirrors its image; click Find cameras, and lay a board where both see it."
+        ),
+        "secondCameraSame": _(
+            "The second camera is the first one, so the hand comes from that alone: choose another second camera."
+        ),
+        "secondCameraFailed": _("The second camera gives no images, so the hand comes from the first one: {cause}"),
         "recordingEmpty": _("Nothing was recorded: no hand was seen. Record again with a hand in view."),
         "recordingFull": _(
             "The recording has come to its end of {minutes} minutes and is kept: click Record to start another one."
@@ -294,7 +315,8 @@ def sentence(error: LiveHandError) -> str:
         "internal": _("Something unexpected happened ({detail}): tick Live again, and report it if it comes back."),
     }
     try:
-        text = sentences[error.reason].format(**error.details)
+        details = {k: sentence(v) if isinstance(v, LiveHandError) else v for k, v in error.details.items()}
+        text = sentences[error.reason].format(**details)
     except KeyError:
         text = sentences["internal"].format(detail=str(error))
     return " ".join(text.split())  # a library's message may have lines

@@ -58,6 +58,11 @@ class SourcePanel:
             self._logic.setSource(next((camera for camera in cameras if camera.name == last), cameras[0]))
         self.update()
 
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        """Those that were found last."""
+        return self._cameras
+
     def hide(self) -> None:
         """The panel is not shown, or the scene has no parameters at the moment: choose nothing."""
         self._isShown = False

@@ -1,11 +1,13 @@
 """The calibrations of the user's cameras. Knows cameras and intrinsics, nothing of Qt or MRML."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from ..calibration.intrinsics import CalibrationFolder, Intrinsics
 from ..camera import devices
 from ..camera.devices import Camera
 from ..errors import LiveHandError
+from ..stereo.pair import CameraPair
 
 
 class CameraCalibrations:
@@ -55,3 +57,36 @@ class CameraCalibrations:
     def _names(source: Camera | str, isMirrored: bool) -> tuple[str, ...]:
         names = devices.calibrationNames(source) if isinstance(source, Camera) else (Path(source).name,)
         return tuple(name + (" (mirrored)" if isMirrored else "") for name in names if name)
+
+
+class CameraPairs:
+    """Keeps where two cameras are to each other, for each two of them.
+
+    :param folder: where that is kept; it need not be there yet.
+
+    :ivar failure: why the pair asked for last could not be read, a :class:`LiveHandError`, or None.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.failure: LiveHandError | None = None
+
+    def of(self, first: Camera | str, second: Camera | str) -> CameraPair | None:
+        """The pair that is kept for two sources; None if there is none, or it cannot be read."""
+        path, self.failure = self._path(first, second), None
+        try:
+            return CameraPair.load(path) if path.exists() else None
+        except LiveHandError as error:
+            self.failure = error
+            return None
+
+    def keep(self, first: Camera | str, second: Camera | str, pair: CameraPair) -> None:
+        """Keep a pair in place of the one before.
+
+        :raises LiveHandError: ``calibrationNotSaved``.
+        """
+        pair.save(self._path(first, second))
+
+    def _path(self, first: Camera | str, second: Camera | str) -> Path:
+        names = [CameraCalibrations._names(source, isMirrored=False)[0] for source in (first, second)]
+        return self._folder / (" + ".join(quote(name, safe=" ()") for name in names) + ".yml")

@@ -37,6 +37,8 @@ class LiveHandParameterNode:
 
     source - Where the frames come from: a camera (see devices.sourceOf), the path of a video or image file, or nothing.
     resolution - Size that a camera's frames shall have, such as "1280x720"; as the camera has it if empty.
+    secondSource - A second camera that sees the same hands, written like source; nothing for none.
+    secondMirrored - It shows what is before it as a mirror does.
     numberOfHands - How many hands to look for.
     mirrored - The source shows what is before it as a mirror does.
     showInSliceView - Show the preview in the red slice view.
@@ -105,6 +107,8 @@ class LiveHandParameterNode:
 
     source: str = ""
     resolution: str = ""
+    secondSource: str = ""
+    secondMirrored: bool = False
     numberOfHands: Annotated[int, WithinRange(1, 2)] = 1
     mirrored: bool = False
     showInSliceView: bool = False

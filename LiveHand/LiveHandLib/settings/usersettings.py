@@ -1,6 +1,7 @@
 """What the user chose whatever the scene is, kept in Slicer's settings. Knows Qt and Slicer's settings."""
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -9,6 +10,7 @@ import qt
 import slicer
 
 from ..camera.devices import Camera
+from ..stereo.triangulation import DISTANCES
 
 
 class UserSettings:
@@ -75,7 +77,31 @@ class UserSettings:
         """Where the calibrations of the user's cameras are."""
         return Path(slicer.app.slicerUserSettingsFilePath).parent / "LiveHand" / "Calibrations"
 
+    @staticmethod
+    def pairFolder() -> Path:
+        """Where it is kept where two of the user's cameras are to each other."""
+        return Path(slicer.app.slicerUserSettingsFilePath).parent / "LiveHand" / "Pairs"
+
     # Hands
+
+    def boneLengths(self, palmWidthMm: float) -> tuple[float, ...]:
+        """What two cameras have learnt of the user's hands, see :class:`bones.BoneLengths`, mm; empty if nothing.
+
+        :param palmWidthMm: what the user has entered; lengths learnt under another one are of another hand.
+        """
+        try:
+            width, *lengths = (float(value) for value in str(self._value("BoneLengths", "")).split())
+        except ValueError:  # nothing is stored, or not by this version
+            return ()
+        return tuple(lengths) if abs(width - palmWidthMm) < 0.01 and len(lengths) == len(DISTANCES) else ()
+
+    def setBoneLengths(self, palmWidthMm: float, lengthsMm: Iterable[float]) -> None:
+        """Store what two cameras have learnt."""
+        self._setValue("BoneLengths", " ".join(f"{value:.2f}" for value in (palmWidthMm, *lengthsMm)))
+
+    def forgetBoneLengths(self) -> None:
+        """Have one camera's pose use the proportions of most hands again."""
+        self._setValue("BoneLengths", "")
 
     def color(self, side: str) -> tuple[float, float, float] | None:
         """The colour that the user gave the skin of a hand, RGB from 0 to 1; None for the module's own.

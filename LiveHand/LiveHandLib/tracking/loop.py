@@ -24,6 +24,8 @@ from ..threads.schedule import GilSchedule
 from . import hints
 
 STATISTICS_EVERY_S = 0.5
+GATE_S = 10.0
+"""How long one of two files waits for the other at most before its first frame."""
 
 Result = list[detector.Hand] | boardviews.Progress
 """What the detection step finds in a frame: hands, or a view of the board."""
@@ -256,6 +258,8 @@ class TrackingLoop:
     :param kept: the detector, for this thread until the run is over.
     :param schedule: where the thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :param post: called from the thread with this loop and a :class:`Message`; must not wait.
+    :param gate: passed before the first frame is taken, together with another loop's thread: a file plays from then on.
+        To be aborted when this loop is stopped.
 
     :ivar settings: as the parameter; replaced by others that differ in what can be changed while live.
     :ivar stop: set it to have the loop come to its end.
@@ -268,6 +272,7 @@ class TrackingLoop:
         kept: KeptDetector,
         schedule: GilSchedule,
         post: Callable[["TrackingLoop", Message], None],
+        gate: threading.Barrier | None = None,
     ) -> None:
         self.settings = settings
         self.stop = threading.Event()
@@ -276,6 +281,7 @@ class TrackingLoop:
         self._kept = kept
         self._schedule = schedule
         self._postTo = post
+        self.gate = gate
         self._tracker: ReferenceTracker | None = None
         self._camera: tuple[tuple[Intrinsics, ...], tuple[int, int]] = (), (0, 0)
         self._intrinsics: Intrinsics | None = None  # of that camera
@@ -317,6 +323,9 @@ class TrackingLoop:
         made = self._kept.prepare(self.settings, self._schedule)
         if made:
             self._post(DetectorMade(made.messages))
+        if self.gate:
+            with contextlib.suppress(threading.BrokenBarrierError), self._schedule.blockingCall("gate"):
+                self.gate.wait(GATE_S)
         for frame in self._frames(reader):
             hands = self._kept.detect(frame)
             self._send(frame, hands, bool(hands), meter, self._findReference(frame))

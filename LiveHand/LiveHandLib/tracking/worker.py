@@ -13,15 +13,17 @@ import qt
 
 from ..calibration import boardviews
 from ..calibration.board import Board
+from ..camera.framereader import Frame
 from ..errors import LiveHandError
 from ..navigation.reference import Marker
-from ..pose.estimator import HandPoseEstimator, PoseParameters
+from ..pose.estimator import HandPoseEstimator, PoseParameters, ReferencePose
 from ..pose.estimator import TrackedFrame as TrackedFrame
 from ..pose.estimator import TrackedHand as TrackedHand
 from ..threads.gil import lender
 from . import loop, preview
 from .loop import Settings as Settings
 from .loop import Statistics as Statistics
+from .pairing import Pairing
 
 OFF, STARTING, LIVE, STOPPING = "off", "starting", "live", "stopping"
 
@@ -55,6 +57,8 @@ class TrackingWorker(qt.QObject):
         set at any time.
     :ivar sendsImages: whether ``tracked`` carries the frames' images as well. They are there in any case, so it costs
         nothing. May be set at any time.
+    :ivar pairing: joins this worker's frames with those of another camera, or None. To be set before :meth:`start`.
+    :ivar camera: which one of the two this is then, 0 or 1.
     """
 
     tracked = qt.Signal(object)
@@ -77,6 +81,8 @@ class TrackingWorker(qt.QObject):
         self.lastStatistics = Statistics()
         self.previewSize: tuple[int, int] | None = None
         self.sendsImages = False
+        self.pairing: Pairing | None = None
+        self.camera = 0
         self._nextPreview = 0.0
         self._detector = loop.KeptDetector()
         self._loop: loop.TrackingLoop | None = None  # the run that is not off yet
@@ -106,7 +112,13 @@ class TrackingWorker(qt.QObject):
             self._requestStop()
             return
         self._estimator = HandPoseEstimator(settings.poseParameters)
-        run = self._loop = loop.TrackingLoop(settings, self._detector, lender().schedule, self._post)
+        run = self._loop = loop.TrackingLoop(
+            settings,
+            self._detector,
+            lender().schedule,
+            self._post,
+            self.pairing.gate if self.pairing else None,
+        )
         self._partsDone = 0
         self.lastStatistics = Statistics()
         self._setState(STARTING)
@@ -156,6 +168,8 @@ class TrackingWorker(qt.QObject):
     def _requestStop(self) -> None:
         if self._loop and not self._loop.stop.is_set():
             self._loop.stop.set()
+            if self._loop.gate:
+                self._loop.gate.abort()  # the other one need not wait
             self._setState(STOPPING)
 
     def _setState(self, state: str) -> None:
@@ -179,8 +193,15 @@ class TrackingWorker(qt.QObject):
             self.failed.emit(LiveHandError.of(error))
         finally:
             if isinstance(message, loop.FrameProcessed):
-                run.handled.set()
-                lender().wake(run.handled)
+
+                def release() -> None:
+                    run.handled.set()
+                    lender().wake(run.handled)
+
+                if self.pairing and not run.stop.is_set():
+                    self.pairing.pace(self.camera, release)
+                else:
+                    release()
 
     def _onWaiting(self, message: loop.Waiting) -> None:
         self.waiting.emit(message.reason)
@@ -197,13 +218,25 @@ class TrackingWorker(qt.QObject):
         if isinstance(result, boardviews.Progress):
             self.calibrating.emit(result)
             return
+        if self.pairing:
+            self.pairing.add(self.camera, frame, result, message.reference)
+            return
+        assert self._estimator, "of the run that is under way"
+        height, width = frame.image.shape[:2]
+        self.report(frame, self._estimator.estimate(result, (width, height), frame.timestampMs), message.reference)
+
+    def report(self, frame: Frame, hands: dict[str, TrackedHand], reference: ReferencePose | None) -> None:
+        """Emit ``tracked``, and ``previewImage`` when it is due.
+
+        :param hands: by ``"Left"`` and ``"Right"``.
+        """
         run = self._loop
-        assert run and self._estimator, "of the run that is under way"
+        if not run or run.stop.is_set():
+            return  # of a pairing that still had one
         height, width = frame.image.shape[:2]
         size, image = (width, height), frame.image if self.sendsImages else None
-        hands = self._estimator.estimate(result, size, frame.timestampMs)
         self.tracked.emit(
-            TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, size, hands, message.reference, image)
+            TrackedFrame(frame.number, frame.timestampMs, frame.captureTime, size, hands, reference, image)
         )
         if run.stop.is_set():
             return  # by a slot, which may have closed all and deleted this object as well
@@ -222,6 +255,8 @@ class TrackingWorker(qt.QObject):
         self.failed.emit(message.error)
 
     def _onEnded(self, _message: loop.Ended) -> None:
+        if self.pairing and self.camera == 0:
+            self.pairing.finish()
         self.ended.emit()
 
     def _onDone(self, _message: loop.Done) -> None:
