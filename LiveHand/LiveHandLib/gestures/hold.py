@@ -116,9 +116,12 @@ def _turn(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """The rotation that lays points about their centre upon others best (Arun et al., Least-squares fitting of two 3-D
     point sets, 1987)."""
     u, _s, vt = np.linalg.svd(before.T @ after)
-    if np.linalg.det(u) * np.linalg.det(vt) < 0.0:
+    turn = u @ vt
+    (a, b, c), (d, e, f), (g, h, i) = turn.tolist()
+    if a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g) < 0.0:  # the determinant: a mirror image
         vt[2] = -vt[2]
-    return (u @ vt).T
+        turn = u @ vt
+    return turn.T
 
 
 def rotationMatrix(vector: np.ndarray) -> np.ndarray:

@@ -184,11 +184,12 @@ class PinchRecognizer:
 
     def _trusted(self, state: _State, hand: TrackedHand, imageSize: tuple[int, int], timestampMs: float) -> float:
         """The fingertips' distance; NaN where the hand is not to be trusted."""
-        tips = hand.imagePx[_TIPS]
+        width, height = imageSize
+        (x, y), (otherX, otherY) = hand.imagePx[_TIPS].tolist()
         point = hand.cameraMm[_THUMB_TIP] + hand.cameraMm[_INDEX_TIP]
         direction = point[:2] / point[2]
         elapsed, moved = timestampMs - state.seenMs, direction - state.direction
-        isInside = bool((tips > 0.0).all() and (tips < imageSize).all())
+        isInside = 0.0 < x < width and 0.0 < otherX < width and 0.0 < y < height and 0.0 < otherY < height
         if not isInside or not moved @ moved <= (FASTEST * elapsed / 1000.0) ** 2:  # nor where there is a NaN
             return math.nan
         state.direction = direction

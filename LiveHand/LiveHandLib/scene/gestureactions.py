@@ -135,6 +135,7 @@ class RotateView(Action):
 
     def take(self, events: Events) -> None:
         self._start, self._from, self._hands = dict(events), self._state(), len(events)
+        self._text = _("Rotate") if self._hands == 1 else _("Zoom, pan, roll")
 
     def move(self, events: Events) -> None:
         position, focalPoint, viewUp, parallelScale = self._from
@@ -164,7 +165,7 @@ class RotateView(Action):
         return all(node.GetScene() for node in nodes) and bool(self.viewNode.IsMappedInLayout())
 
     def text(self) -> str:
-        return _("Rotate") if self._hands == 1 else _("Zoom, pan, roll")
+        return self._text
 
     def restore(self) -> None:
         if self._camera.GetScene():
@@ -346,6 +347,7 @@ class CarryTransform(Action):
             parent = self._newTransform(node)
         self._node, self._held = parent, node
         self._before = self._matrix()
+        self._text = _("Move {name}").format(name=self._name)
 
     def _newTransform(self, node: Any) -> "slicer.vtkMRMLLinearTransformNode":
         name = _("{name} Transform").format(name=node.GetName())
@@ -383,10 +385,12 @@ class CarryTransform(Action):
 
     def isThere(self) -> bool:
         isCarried = self._held is self._node or self._held.GetParentTransformNode() is self._node
-        return bool(self._node.GetScene() and self._held.GetScene() and isCarried and self._node.IsLinear())
+        return bool(
+            self._node.GetScene() and self._held.GetScene() and isCarried and self._node.IsTransformToWorldLinear()
+        )
 
     def text(self) -> str:
-        return _("Move {name}").format(name=self._name)
+        return self._text
 
     def restore(self) -> None:
         if self._node.GetScene():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 from slicer.i18n import tr as _
 
 from ..errors import LiveHandError
@@ -180,10 +179,8 @@ class Gestures:
                 self._action.move(holding)
                 self._setText(self._action.text())
         # Last, for a slot may do anything.
-        cameraToRas = self._cameraToRas()
         for event in events:
-            position = cameraToRas[:3, :3] @ event.positionMm + cameraToRas[:3, 3]
-            self._report(event.name, Pinch(event.hand, position, event.timestampMs, event.reason))
+            self._report(event.name, Pinch(event.hand, self._inRas(event), event.timestampMs, event.reason))
 
     def _take(self, holding: dict[str, PinchEvent]) -> None:
         """These hands hold from now on; others than before, or none."""
@@ -227,11 +224,13 @@ class Gestures:
 
     def _cameraToRas(self) -> np.ndarray:
         node = reference.handsTransform(self._getParameterNode())
-        if not node:
-            return CAMERA_TO_RAS["owner"]
-        matrix = vtk.vtkMatrix4x4()
-        node.GetMatrixTransformToWorld(matrix)
-        return slicer.util.arrayFromVTKMatrix(matrix)
+        return reference.matrixToWorld(node) if node else CAMERA_TO_RAS["owner"]
+
+    def _inRas(self, event: PinchEvent) -> np.ndarray:
+        node = reference.handsTransform(self._getParameterNode())
+        if node:
+            return reference.pointToWorld(node, event.positionMm)
+        return CAMERA_TO_RAS["owner"][:3] @ (*event.positionMm, 1.0)
 
     def _setText(self, text: str) -> None:
         if text != self.text:
