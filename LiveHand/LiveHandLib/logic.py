@@ -241,7 +241,11 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         return isOn and self._settings is not None and self._settings.board is not None
 
     def _start(self, board: Board | None) -> None:
-        settings = self._settingsFromParameterNode(board)
+        try:
+            settings = self._settingsFromParameterNode(board)
+        except LiveHandError as error:  # there is no such reference
+            self._fail(error)
+            return
         self.frame = None
         self._latenciesMs.clear()
         self._hasEnded = False

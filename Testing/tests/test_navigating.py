@@ -9,6 +9,7 @@ import pytest
 from support.boardrender import BoardRenderer, turned
 from support.helpers import settled
 from support.paths import SAMPLE_CLIP
+from tests import test_gestures
 
 SIZE = (640, 480)
 AWAY = np.array([-160.0, 0.0, 500.0])  # where the marker is before the camera: left of the hand of the sample clip
@@ -170,14 +171,19 @@ def test_view_with_a_reference(logic, stream):
         assert logic.view() == "", "only as long as the camera does not move"
 
 
+def boardRenderer(board):
+    """Renders a board as the camera that is assumed sees it."""
+    from LiveHandLib.calibration.intrinsics import Intrinsics
+
+    return BoardRenderer(board, Intrinsics.guessed(SIZE).matrix, np.zeros(5), SIZE)
+
+
 @pytest.fixture(scope="module")
 def markerClip(tmp_path_factory):
     """The sample clip with marker 7 of 60 mm beside the hand in its first 60 frames."""
     from LiveHandLib.calibration.board import CHARUCO, Board
-    from LiveHandLib.calibration.intrinsics import Intrinsics
 
-    matrix = Intrinsics.guessed(SIZE).matrix
-    marker = BoardRenderer(Board(CHARUCO, 4, 4, 15.0), matrix, np.zeros(5), SIZE)
+    marker = boardRenderer(Board(CHARUCO, 4, 4, 15.0))
     dictionary = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
     image = cv2.aruco.generateImageMarker(dictionary, 7, 4 * 128)
     marker._texture = cv2.copyMakeBorder(image, *[64] * 4, cv2.BORDER_CONSTANT, value=255)
@@ -354,17 +360,61 @@ def test_dwelling_records_a_point_and_only_one(logic, stream):
     assert 0.4 < max(progress) < 1.0
 
 
+def otherHand(closing: float, **keywords):
+    """A left hand that pinches, or does not, beside the one that points."""
+    return test_gestures.at(closing, (150.0, 40.0, 500.0), **keywords)
+
+
 def test_pinch_of_the_other_hand_records_a_point(logic, stream):
     parameterNode = logic.getParameterNode()
     parameterNode.pinchRecords = True
-    open_, closed = handWith((100, 0, 500)), handWith((100, 0, 500))
-    open_.cameraMm[4] += (-40, 0, 0)
-    closed.cameraMm[4] = closed.cameraMm[8] + np.array([5, 0, 0])
-    for hand in (open_, closed):
+    for hand in (otherHand(1.0), otherHand(0.0), otherHand(1.0)):
+        assert parameterNode.points is None, "a hand that was never open does not pinch"
         for _frame in range(40):
             stream.show((0, 0, 500), Left=hand)
-        assert (parameterNode.points is not None) == (hand is closed)
     assert parameterNode.points.GetNumberOfControlPoints() == 1
+
+
+def test_fist_of_the_other_hand_records_nothing(logic, stream):
+    parameterNode = logic.getParameterNode()
+    parameterNode.pinchRecords = True
+    for hand in (otherHand(0.0), otherHand(1.0, fist=True)):
+        for _frame in range(40):
+            stream.show((0, 0, 500), Left=hand)
+    assert parameterNode.points is None
+
+
+def test_trace_lasts_as_long_as_the_other_hand_pinches(logic, stream):
+    parameterNode, navigation = logic.getParameterNode(), logic.navigation
+    parameterNode.pinchTraces, parameterNode.traceSmoothingMs = True, 0.0
+    traced = []
+    for number in range(90):
+        stream.show((2.0 * number, 20, 500), Left=otherHand(float(20 <= number < 60)))
+        traced.append(navigation.isTracing)
+    begin, end = traced.index(True), len(traced) - traced[::-1].index(True)
+    assert all(traced[begin:end]) and 21 <= begin <= 26 and 60 <= end <= 65
+    curve = parameterNode.trace
+    assert abs(curve.GetNumberOfControlPoints() - (end - begin)) <= 1
+    navigation.startTrace()  # by the button
+    for number in range(40):
+        stream.show((2.0 * number, 20, 500), Left=otherHand(float(number < 20)))
+    assert navigation.isTracing, "a pinch does not end what it has not begun"
+
+
+def test_next_point_can_be_chosen(app, navigationPanel, stream):
+    import slicer
+
+    logic, ui = navigationPanel.logic, navigationPanel.ui
+    logic.getParameterNode().plannedPoints = pointList("Plan", PLAN)
+    box = ui.nextPointComboBox
+    assert [box.itemText(index) for index in range(box.count)] == [f"Plan {number}" for number in range(5)]
+    navigationPanel.navigationPanel.onNextPointChosen(2)
+    for number in (2, 0, 1, 3, 4):
+        assert logic.navigation.nextPoint() == box.currentText == f"Plan {number}"
+        touch(stream, (placed() @ (*PLAN[number], 1))[:3], spread=0.0)
+    assert logic.navigation.nextPoint() == "" == box.currentText
+    assert slicer.util.arrayFromMarkupsControlPoints(logic.getParameterNode().points).shape == (5, 3)
+    assert logic.navigation.registering.register().freMm < 1e-6, "by their names, for their order is another one"
 
 
 @pytest.fixture
@@ -445,6 +495,50 @@ def test_no_point_without_live_or_hand(logic, stream):
     with pytest.raises(LiveHandError, match="pointHandLost"):
         logic.navigation.recordPoint()
     assert logic.getParameterNode().points is None
+
+
+def bent(node):
+    """Put a transform node under one that is not linear: twice as far as the square of the height, to the right."""
+    import slicer
+    import vtk
+
+    spline, points = vtk.vtkThinPlateSplineTransform(), [vtk.vtkPoints(), vtk.vtkPoints()]
+    for corner in np.array(np.meshgrid(*[(-600.0, 0.0, 600.0)] * 3)).reshape(3, -1).T:
+        points[0].InsertNextPoint(corner)
+        points[1].InsertNextPoint(corner + np.array([corner[2] ** 2 / 6000.0, 0, 0]))
+    spline.SetBasisToR()
+    spline.SetSourceLandmarks(points[0])
+    spline.SetTargetLandmarks(points[1])
+    spline.Update()
+    parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Bent")
+    parent.SetAndObserveTransformToParent(spline)
+    node.SetAndObserveTransformNodeID(parent.GetID())
+    return spline
+
+
+@pytest.mark.fault("Navigation: a transform that is not linear above the hand")
+def test_transform_that_is_not_linear(logic, stream, touched, unharmed):
+    import slicer
+
+    from LiveHandLib.errors import LiveHandError
+
+    parameterNode, navigation = logic.getParameterNode(), logic.navigation
+    at, pose = np.array([10.0, 20.0, 500.0]), referencePose()
+    linear = (matrixOf(parameterNode.referenceToRAS) @ np.linalg.inv(pose.matrix) @ (*at, 1))[:3]
+    spline = bent(parameterNode.referenceToRAS)
+    expected = np.array(spline.TransformPoint(linear))
+    assert np.linalg.norm(expected - linear) > 0.5
+    parameterNode.distanceTo = pointList("Target", [expected + np.array([0, 0, 5.0])])
+    touch(stream, at, pose, spread=0.0)
+    world = slicer.util.arrayFromMarkupsControlPoints(parameterNode.points, world=True)
+    assert np.allclose(world[-1], expected, atol=1e-3) and np.allclose(navigation.tip(), expected, atol=1e-3)
+    assert navigation.distanceMm == pytest.approx(5.0, abs=1e-2)
+    navigation.undoPoint()
+    assert refusal(navigation.registering.register) == "transformNotLinear"
+    logic.motion.startRecording()
+    with pytest.raises(LiveHandError, match="transformNotLinear"):
+        logic.motion.add(logic.frame)
+    logic.motion.recording = None
 
 
 # Traces
@@ -619,6 +713,10 @@ def test_registration_by_points(logic, touched):
     assert np.allclose(matrixOf(parameterNode.referenceToRAS), expected.matrix @ np.linalg.inv(placed()), atol=1e-6)
     target = np.array([40.0, 40.0, 20.0])
     assert registering.expectedTreMm(target) == pytest.approx(expected.expectedTreMm(target), abs=1e-6)
+    assert registering.worstTarget() is None
+    parameterNode.targetPoints = pointList("Target", [target, target + 500.0, target + 50.0])
+    name, error = registering.worstTarget()
+    assert name == "Target 1" and error == pytest.approx(expected.expectedTreMm(target + 500.0), abs=1e-6)
     table = parameterNode.registrationTable
     assert [table.GetCellText(row, 0) for row in range(6)] == [f"Plan {number}" for number in range(5)] + ["RMS"]
     assert float(table.GetCellText(5, 1)) == pytest.approx(found.freMm, abs=1e-4)
@@ -750,7 +848,14 @@ def test_comparison_with_the_truth(logic, touched, tmp_path):
     lines = (tmp_path / "errors.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "point,kind,error_mm" and lines[1].startswith("Truth 0,target,") and len(lines) == 1 + 5 + 6
     table = parameterNode.comparisonTable
-    assert table.GetNumberOfRows() == 11 and table.GetCellText(10, 0) == "rms"
+    assert table.GetNumberOfRows() == 5 and table.GetCellText(4, 0) == "Truth 4"
+    statistics = parameterNode.comparisonStatistics
+    assert statistics.GetNumberOfRows() == 6 and statistics.GetCellText(5, 0) == "rms"
+    series = parameterNode.comparisonChart.GetNthPlotSeriesNode(0)
+    assert series.GetTableNode() is table and (series.GetLabelColumnName(), series.GetYColumnName()) == (
+        "Point",
+        "Error",
+    )
     byFiducials = registering.compare([0, 1, 2, 3])
     assert byFiducials.fiducials.count == 4 and byFiducials.targets.count == 1
     assert refusal(lambda: registering.exportComparison(tmp_path / "no folder" / "errors.csv")) == "exportFailed"
@@ -874,10 +979,17 @@ def test_points_by_the_panel_and_what_it_says(app, navigationPanel, stream):
     for at in PLAN:
         touch(stream, (placed() @ (*at, 1))[:3], spread=0.0)
     ui.registerButton.click()
-    assert ui.navigationLabel.text.startswith("Registered by 5 points: FRE 0.0 mm"), ui.navigationLabel.text
+    text = ui.navigationLabel.text
+    assert text.startswith("Registered by 5 points: FRE 0.0 mm") and "best scale 1.000" in text, text
+    assert text.endswith("Each point left out once: 0.0 mm.")
+    assert ui.targetLabel.text == ""
+    logic.getParameterNode().targetPoints = pointList("Target", [(0, 0, 0), (900, 0, 0)])
+    assert ui.targetLabel.text == "Target 1: 0.0 mm"
     logic.getParameterNode().truePoints = logic.getParameterNode().plannedPoints
     ui.compareButton.click()
     assert ui.navigationLabel.text.startswith("Errors of 5 points: mean 0.0 mm")
+    ui.showComparisonButton.click()
+    assert not ui.navigationLabel.text.startswith("⚠")
     for _time in range(3):
         ui.undoPointButton.click()
     ui.registerButton.click()
@@ -931,6 +1043,97 @@ def test_distance_is_in_the_panel_and_in_the_views_corner(app, navigationPanel, 
     logic.getParameterNode().distanceTo = None
     stream.show((10, 20, 500))
     assert "12.5 mm" not in shown()
+
+
+@pytest.mark.parametrize("kind", ["BOARD", "MARKER"])
+def test_reference_is_printed(app, navigationPanel, tmp_path, monkeypatch, kind):
+    import qt
+
+    from LiveHandLib.scene.reference import ReferenceKind
+
+    ui, parameterNode = navigationPanel.ui, navigationPanel.logic.getParameterNode()
+    parameterNode.referenceKind, parameterNode.printedLineMm = ReferenceKind[kind], 97.0
+    parameterNode.referenceColumns, parameterNode.referenceRows = 5, 7
+    path = tmp_path / "reference.pdf"
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(path))
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda _url: None)
+    ui.referencePrintButton.click()
+    what = "ChArUco board, 5 x 7 squares of 30 mm." if kind == "BOARD" else "marker 0, 50 mm wide."
+    assert what.encode() in path.read_bytes(), "as it is to be, not as it was printed before"
+    parameterNode.referenceSquareMm = parameterNode.referenceMarkerMm = 300.0
+    ui.referencePrintButton.click()
+    assert "does not fit" in ui.navigationLabel.text
+
+
+def test_printed_line_scales_the_reference(logic):
+    from LiveHandLib.scene.reference import ReferenceKind, chosen
+
+    parameterNode = logic.getParameterNode()
+    parameterNode.printedLineMm = 97.0
+    parameterNode.referenceKind = ReferenceKind.BOARD
+    assert chosen(parameterNode).squareMm == pytest.approx(29.1)
+    parameterNode.referenceKind = ReferenceKind.MARKER
+    assert chosen(parameterNode).sideMm == pytest.approx(48.5)
+
+
+def test_size_of_the_reference_is_the_users(logic):
+    import slicer
+
+    parameterNode = logic.getParameterNode()
+    parameterNode.referenceColumns, parameterNode.referenceMarkerMm, parameterNode.printedLineMm = 5, 40.0, 98.5
+    slicer.mrmlScene.Clear(0)
+    parameterNode = logic.getParameterNode()
+    kept = parameterNode.referenceColumns, parameterNode.referenceMarkerMm, parameterNode.printedLineMm
+    assert kept == (5, 40.0, 98.5) and isinstance(kept[0], int)
+
+
+def test_views_that_follow_are_chosen(app, navigationPanel, request):
+    import slicer
+
+    layoutManager = slicer.app.layoutManager()
+    layoutManager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+    request.addfinalizer(lambda: layoutManager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView))
+    ui, parameterNode = navigationPanel.ui, navigationPanel.logic.getParameterNode()
+    parameterNode.slicesFollow = True
+    box = ui.followingViewsComboBox
+    names = [box.itemText(index) for index in range(box.count)]
+    assert names[0] == "All views" and "Red" in names
+    navigationPanel.navigationPanel.onFollowingViewsChosen(names.index("Red"))
+    assert list(parameterNode.followingViews) == ["Red"] and box.currentText == "Red"
+    parameterNode.followingViews = ["Red", "Green"]
+    assert box.currentText == "Red, Green"
+    navigationPanel.navigationPanel.onFollowingViewsChosen(0)
+    assert list(parameterNode.followingViews) == []
+
+
+@pytest.mark.fault("Navigation: a board with another number of squares than is set")
+def test_board_with_other_squares_is_told(app, widget, tracked, markerClip, tmp_path, unharmed):
+    from LiveHandLib.calibration.board import CHARUCO, Board
+    from LiveHandLib.scene.reference import ReferenceKind
+
+    widget.ui.navigationCollapsibleButton.setCollapsed(False)
+    parameterNode, renderer = widget.logic.getParameterNode(), boardRenderer(Board(CHARUCO, 7, 5, 30.0))
+    path = str(tmp_path / "board.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30, SIZE)
+    for number in range(90):
+        writer.write(renderer.render(turned(15, -10, 5), np.array([0.0, 0.0, 500.0]), seed=number))
+    writer.release()
+    parameterNode.everyFrame = True
+    parameterNode.referenceKind = ReferenceKind.BOARD
+    parameterNode.referenceColumns, parameterNode.referenceRows = 8, 5
+    texts = []
+    widget.logic.worker.tracked.connect(lambda _frame: texts.append(widget.ui.navigationLabel.text))
+    widget.logic.setSource(path)
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert widget.logic.worker.lastStatistics.hasOtherBoard
+    assert all(frame.reference is None for frame in tracked)
+    assert any(text.startswith("⚠ The board in view has other squares than 8 × 5") for text in texts), set(texts)
+    parameterNode.referenceColumns = 7
+    widget.ui.liveCheckBox.setChecked(True)
+    settled(app, widget.logic)
+    assert not widget.logic.worker.lastStatistics.hasOtherBoard and tracked[-1].reference
+    widget.ui.navigationCollapsibleButton.setCollapsed(True)
 
 
 def test_nodes_are_what_other_modules_ask_for(logic, stream):

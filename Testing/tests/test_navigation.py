@@ -305,6 +305,8 @@ def test_pairs_in_order_and_by_name():
     planned = ["Nasion", "Left", "Right", "Chin"]
     assert pairs(["a", "b", "c"], planned) == [(0, 0), (1, 1), (2, 2)]
     assert pairs(["right ", "NASION", "left", "other"], planned, byName=True) == [(1, 0), (2, 1), (0, 2)]
+    assert pairs(["Right", "Nasion", "Chin"], planned) == [(1, 0), (0, 2), (2, 3)], "touched in another order"
+    assert pairs(["1", "2"], ["2", "1", "2"]) == [(0, 0), (1, 1)], "names that say nothing"
     with pytest.raises(LiveHandError, match="registrationPairs"):
         pairs([*planned, "more"], planned)
     for recorded in (["x", "y", "z"], ["Left", "left", "Right"], []):

@@ -21,6 +21,9 @@ PAPERS_MM = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 _MODULES = 8
 """Into how many parts a square is divided across: a marker of 4 x 4 bits with its border takes 6, the margin 2."""
 
+_MISFITS_NEEDED = 3
+"""Of pairs of markers that are not beside each other as on the board, to say that it is another one."""
+
 _LONGEST_SIDE_PX = 960
 """Boards are detected in images of at most this size, so that a frame takes about as long with any camera."""
 
@@ -86,30 +89,38 @@ class Board:
         :param paper: one of :data:`PAPERS_MM`.
         :raises LiveHandError: ``boardTooLarge`` when it does not fit.
         """
-        width, height = self.columns * self.squareMm, self.rows * self.squareMm
-        pageWidth, pageHeight = sorted(PAPERS_MM[paper], reverse=width > height)
-        if width > pageWidth - 20.0 or height > pageHeight - 30.0:
-            raise LiveHandError("boardTooLarge", width=f"{width:.0f}", height=f"{height:.0f}", paper=paper)
-        left, bottom = (pageWidth - width) / 2.0, 5.0 + (pageHeight - height) / 2.0
-        module = self.squareMm / _MODULES
-        rectangles = [
-            (left + x * module, bottom + height - (y + tall) * module, wide * module, tall * module)
-            for x, y, wide, tall in _blackRectangles(self.modules())
-        ]
-        ruler = (pageWidth - 100.0) / 2.0
-        rectangles += [(ruler, 8.0, 100.0, 0.3), (ruler, 7.0, 0.3, 2.0), (ruler + 99.7, 7.0, 0.3, 2.0)]
         kind = {CHARUCO: "ChArUco board", CHESSBOARD: "Chessboard"}[self.kind]
-        text = (
-            f"LiveHand: {kind}, {self.columns} x {self.rows} squares of {self.squareMm:g} mm. "
-            "Print at 100 %: this line is then 100 mm long. Glue it onto something flat."
-        )
-        point = 25.4 / 72.0
-        content = (
-            f"{1 / point:.6f} 0 0 {1 / point:.6f} 0 0 cm\n"
-            + "".join("{:.4f} {:.4f} {:.4f} {:.4f} re\n".format(*rectangle) for rectangle in rectangles)
-            + f"f\nBT /F {8 * point:.4f} Tf {ruler - 20:.4f} 10.5 Td ({text}) Tj ET\n"
-        )
-        return _pdf(pageWidth / point, pageHeight / point, content)
+        what = f"{kind}, {self.columns} x {self.rows} squares of {self.squareMm:g} mm."
+        return printed(self.modules(), self.squareMm / _MODULES, paper, what)
+
+
+def printed(black: np.ndarray, moduleMm: float, paper: str, what: str) -> bytes:
+    """A pattern as a PDF of one page, with the line of 100 mm, see :meth:`Board.pdf`.
+
+    :param black: (rows, columns) bool.
+    :param moduleMm: side of each of its parts, mm.
+    :param what: it is, for people.
+    :raises LiveHandError: ``boardTooLarge`` when it does not fit.
+    """
+    height, width = moduleMm * np.array(black.shape)
+    pageWidth, pageHeight = sorted(PAPERS_MM[paper], reverse=width > height)
+    if width > pageWidth - 20.0 or height > pageHeight - 30.0:
+        raise LiveHandError("boardTooLarge", width=f"{width:.0f}", height=f"{height:.0f}", paper=paper)
+    left, bottom = (pageWidth - width) / 2.0, 5.0 + (pageHeight - height) / 2.0
+    rectangles = [
+        (left + x * moduleMm, bottom + height - (y + tall) * moduleMm, wide * moduleMm, tall * moduleMm)
+        for x, y, wide, tall in _blackRectangles(black)
+    ]
+    ruler = (pageWidth - 100.0) / 2.0
+    rectangles += [(ruler, 8.0, 100.0, 0.3), (ruler, 7.0, 0.3, 2.0), (ruler + 99.7, 7.0, 0.3, 2.0)]
+    text = f"LiveHand: {what} Print at 100 %: this line is then 100 mm long. Glue it onto something flat."
+    point = 25.4 / 72.0
+    content = (
+        f"{1 / point:.6f} 0 0 {1 / point:.6f} 0 0 cm\n"
+        + "".join("{:.4f} {:.4f} {:.4f} {:.4f} re\n".format(*rectangle) for rectangle in rectangles)
+        + f"f\nBT /F {8 * point:.4f} Tf {ruler - 20:.4f} 10.5 Td ({text}) Tj ET\n"
+    )
+    return _pdf(pageWidth / point, pageHeight / point, content)
 
 
 class BoardFinder:
@@ -122,6 +133,8 @@ class BoardFinder:
     :ivar layout: which layout the board has, :data:`CURRENT` or :data:`LEGACY`; empty if there is but one or nothing
         has shown it yet.
     :ivar isUndecided: whether the newest frame has markers, but too few to determine the layout.
+    :ivar isOther: whether the markers in the newest frame are beside each other as they are not on this board: it has
+        another number of squares from left to right.
     """
 
     def __init__(self, board: Board, schedule: GilSchedule | None = None) -> None:
@@ -129,7 +142,7 @@ class BoardFinder:
 
         self.board = board
         self._schedule = schedule or GilSchedule()
-        self.layout, self.isUndecided = "", False
+        self.layout, self.isUndecided, self.isOther = "", False, False
         isCharuco, hasLayouts = board.kind == CHARUCO, board.rows % 2 == 0
         self._detector = cv2.aruco.CharucoDetector(board._charuco()) if isCharuco and not hasLayouts else None
         self._layouts = {}
@@ -169,9 +182,11 @@ class BoardFinder:
     def _findCharuco(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         markers = () if self._detector else self._tellLayout(grey)
         if not self._detector:
+            self.isOther = bool(markers) and self._isOther(_byNumber(*markers))
             return np.zeros(0, int), np.zeros((0, 2))
         with self._schedule.blockingCall("interpolate" if markers else "find"):
-            cornersPx, indices, *_markers = self._detector.detectBoard(grey, None, None, *markers)
+            cornersPx, indices, markersPx, numbers = self._detector.detectBoard(grey, None, None, *markers)
+        self.isOther = indices is None and numbers is not None and self._isOther(_byNumber(markersPx, numbers))
         if indices is None:
             return np.zeros(0, int), np.zeros((0, 2))
         indices, cornersPx = indices.ravel(), cornersPx.reshape(-1, 2).astype(float)
@@ -190,7 +205,7 @@ class BoardFinder:
         self.isUndecided = False
         if numbers is None:
             return ()
-        markersPx = dict(zip(numbers.ravel().tolist(), np.reshape(cornersPx, (-1, 4, 2)), strict=True))
+        markersPx = _byNumber(cornersPx, numbers)
         fits, misfits = zip(*(_neighbours(layout, markersPx) for layout in self._layouts.values()), strict=True)
         # Where the number of columns is odd, a part of the board is the same in the other layout, one
         # column on; but not all of the board.
@@ -201,6 +216,12 @@ class BoardFinder:
         else:
             self.isUndecided = True
         return cornersPx, numbers
+
+    def _isOther(self, markersPx: dict[int, np.ndarray]) -> bool:
+        """Whether pairs of neighbours are wrong in either layout: of a board that is this one, next to none are."""
+        layouts = [self.board._charuco(layout) for layout in (CURRENT, LEGACY)]
+        counts = [_neighbours(layout, markersPx) for layout in layouts]
+        return all(misfits >= max(_MISFITS_NEEDED, fits / 2) for fits, misfits in counts)
 
     def _findChessboard(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import cv2
@@ -225,6 +246,11 @@ class BoardFinder:
         steps = np.concatenate([np.diff(grid, axis=axis).reshape(-1, 2) for axis in (0, 1)])
         lengths = np.hypot(*steps[np.isfinite(steps).all(axis=1)].T)
         return float(lengths.min()) if len(lengths) else 0.0
+
+
+def _byNumber(cornersPx: Any, numbers: np.ndarray) -> dict[int, np.ndarray]:
+    """Markers, as OpenCV has them, by their numbers: (4, 2) px of each."""
+    return dict(zip(numbers.ravel().tolist(), np.reshape(cornersPx, (-1, 4, 2)), strict=True))
 
 
 def _neighbours(charuco: Any, markersPx: dict[int, np.ndarray]) -> tuple[int, int]:
@@ -296,12 +322,13 @@ def _pdf(width: float, height: float, content: str) -> bytes:
     return file + end.encode()
 
 
-def savePdf(board: Board, paper: str, path: str | Path) -> None:
-    """Write the board's PDF.
+def savePdf(pattern: Any, paper: str, path: str | Path) -> None:
+    """Write a PDF to be printed.
 
+    :param pattern: a :class:`Board`, or something else with its method ``pdf``.
     :raises LiveHandError: ``boardTooLarge`` when it does not fit, ``boardNotSaved`` when it cannot be written.
     """
-    content = board.pdf(paper)
+    content = pattern.pdf(paper)
     try:
         Path(path).write_bytes(content)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from ..detection import detector
 from ..errors import LiveHandError
 from ..pose.estimator import TrackedFrame
 from ..scene import reference
+from ..scene.charts import showChart
 from . import angles, recording
 from .streamclock import StreamClock
 
@@ -113,12 +114,7 @@ class Motion:
         parameterNode.measureAngles = True
         parameterNode.anglesChart = parameterNode.anglesChart or angles.newChart()
         self.updateChart()
-        # Of Slicer's own layouts, one has a plot beside the 3D view. In most of the others the chart would take the
-        # place of the 3D view, and people want to see the hand as well.
-        layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-        if layout and layout.GetViewArrangement() < layout.SlicerLayoutFinalView:
-            layout.SetViewArrangement(layout.SlicerLayoutConventionalPlotView)
-        slicer.modules.plots.logic().ShowChartInLayout(parameterNode.anglesChart)
+        showChart(parameterNode.anglesChart)
 
     def updateChart(self) -> None:
         """Make the chart, if there is one, show what the parameter node asks for."""

@@ -85,10 +85,13 @@ class Recording:
         """Note a frame, unless the recording was stopped or is full.
 
         :param cameraToRas: the transform node that the hands are under, if there is one yet.
+        :raises LiveHandError: ``transformNotLinear``.
         """
         if self.isStopped or self.isFull:
             return
         if cameraToRas:
+            if not cameraToRas.IsTransformToWorldLinear():
+                raise LiveHandError("transformNotLinear", name=cameraToRas.GetName())
             cameraToRas.GetMatrixTransformToWorld(self._matrix)
         matrix = np.array(self._matrix.GetData()).reshape(4, 4)
         self.frames.append(_Frame(self._clock.at(frame), frame.hands, matrix))

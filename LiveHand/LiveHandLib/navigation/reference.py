@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..calibration.board import CHARUCO, LEGACY, Board, BoardFinder
+from ..calibration.board import CHARUCO, LEGACY, Board, BoardFinder, printed
 from ..calibration.intrinsics import Intrinsics
 from ..errors import LiveHandError
 from ..pose.estimator import ReferencePose
@@ -47,8 +47,10 @@ most, below what the choice is uncertain, and from where on the other pose is th
 LEAST_CONTRAST = 5.0  # grey levels between the dark and the bright side of a corner; noise has less
 
 MARKER_SIDES_MM = (10.0, 500.0)
+_MARKER_MODULES = 6  # across: four bits and the border
 
 PRINTED_LINE_MM = 100.0  # of the line that is printed below a board
+PRINTED_LINES_MM = (0.5 * PRINTED_LINE_MM, 2.0 * PRINTED_LINE_MM)  # what a printer may make of it
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,17 @@ class Marker:
         """(4, 3) mm, clockwise from the top left one."""
         return self.sideMm * np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
 
+    def pdf(self, paper: str) -> bytes:
+        """The marker as a PDF, see :meth:`Board.pdf`.
+
+        :raises LiveHandError: ``boardTooLarge`` when it does not fit.
+        """
+        import cv2
+
+        every = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_250)
+        black = cv2.aruco.generateImageMarker(every, self.number, _MARKER_MODULES) == 0
+        return printed(black, self.sideMm / _MARKER_MODULES, paper, f"marker {self.number}, {self.sideMm:g} mm wide.")
+
 
 class ReferenceTracker:
     """Follows a reference through a stream.
@@ -97,6 +110,8 @@ class ReferenceTracker:
     :param lostAfterMs: for how long the last pose is kept, ms.
     :param schedule: where this thread registers its long calls; shared with the GUI thread, which lends it the GIL.
     :raises LiveHandError: ``referenceImpossible`` for a chessboard, which looks the same after half a turn.
+
+    :ivar hasOtherBoard: whether a board is in sight, but one with another number of squares.
     """
 
     def __init__(
@@ -118,6 +133,7 @@ class ReferenceTracker:
         self._darkMm, self._brightMm = self._neighbourhoods(unit)
         self._windowMm = 0.11 * unit  # half the side of where a corner is searched: less than to the next edge
         self.detections = 0
+        self.hasOtherBoard = False
         self._forget()
 
     def _forget(self) -> None:
@@ -172,6 +188,7 @@ class ReferenceTracker:
         rows, columns = region or (slice(None), slice(None))
         self.detections += 1
         indices, cornersPx = self._finder.find(_grey(image[rows, columns]))
+        self.hasOtherBoard = self._finder.isOther
         if region:
             cornersPx = cornersPx + np.array([columns.start, rows.start])
         if len(indices) < self._needed:
@@ -355,6 +372,10 @@ class _CornerFinder:
     def layout(self) -> str:
         return self._finder.layout
 
+    @property
+    def isOther(self) -> bool:
+        return self._finder.isOther
+
     def refine(self, grey: np.ndarray, cornersPx: np.ndarray, window: int) -> np.ndarray:
         """Find corners near to where they were."""
         import cv2
@@ -371,7 +392,7 @@ class _MarkerFinder:
     50 mm. A straight side stays where it is.
     """
 
-    layout = ""
+    layout, isOther = "", False
     _ALONG = np.linspace(0.12, 0.88, 24)  # of a side, where it is measured
 
     def __init__(self, marker: Marker, schedule: GilSchedule) -> None:
@@ -454,7 +475,7 @@ def printedScale(lineMm: float) -> float:
     :returns: what the sizes of the board's squares have to be multiplied with.
     :raises LiveHandError: ``printedLine`` when no printer scales like that.
     """
-    if not 0.5 * PRINTED_LINE_MM <= lineMm <= 2.0 * PRINTED_LINE_MM:
+    if not PRINTED_LINES_MM[0] <= lineMm <= PRINTED_LINES_MM[1]:
         raise LiveHandError("printedLine", length=f"{lineMm:g}")
     return lineMm / PRINTED_LINE_MM
 

@@ -7,6 +7,7 @@ itself: it returns some rotation for points on a line and for mirrored pairs.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class Registration:
             errors[left] = np.linalg.norm(apply(fit.matrix, self.movingMm[[left]])[0] - self.fixedMm[left])
         return errors
 
-    def expectedTreMm(self, targetMm: np.ndarray) -> float:
+    def expectedTreMm(self, targetMm: np.ndarray) -> Any:
         """The target registration error to be expected (root mean square), from the FRE, mm.
 
         Fitzpatrick, West, Maurer: Predicting Error in Rigid-Body Point-Based Registration (IEEE Transactions on Medical
@@ -107,17 +108,19 @@ class Registration:
         presumes errors that are the same in all directions and independent of each other; an offset that all points
         share is not seen. With a scale, 7 instead of 6 degrees of freedom are fitted, and its own error is added.
 
-        :param targetMm: (3,) in the coordinate system of the fixed points, mm.
+        :param targetMm: (..., 3) in the coordinate system of the fixed points, mm.
+        :returns: (...), mm.
         """
         count = len(self.fixedMm)
         centre = self.fixedMm.mean(axis=0)
         _u, singular, axes = np.linalg.svd(self.fixedMm - centre, full_matrices=False)
-        squares, target = singular**2 / count, (axes @ (np.asarray(targetMm, float) - centre)) ** 2
-        ratios = (target.sum() - target) / (squares.sum() - squares)
+        squares, target = singular**2 / count, ((np.asarray(targetMm, float) - centre) @ axes.T) ** 2
+        fromCentre = target.sum(axis=-1)
+        ratios = (fromCentre[..., None] - target) / (squares.sum() - squares)
         freedom = 1.0 - (7.0 / 3.0 if self.hasScale else 2.0) / count
         fleSquared = self.freMm**2 / freedom
-        scaleError = target.sum() / squares.sum() / 3.0 if self.hasScale else 0.0
-        return float(np.sqrt(fleSquared / count * (1.0 + ratios.mean() + scaleError)))
+        scaleError = fromCentre / squares.sum() / 3.0 if self.hasScale else 0.0
+        return np.sqrt(fleSquared / count * (1.0 + ratios.mean(axis=-1) + scaleError))
 
 
 def register(
@@ -178,12 +181,14 @@ def pairs(recorded: Sequence[str], planned: Sequence[str], byName: bool = False)
     :param recorded: names of the recorded points, in the order in which they were recorded.
     :param planned: names of the planned points.
     :param byName: by their names, without regard to case and spaces around them; points without a partner are left
-        out. Otherwise in order, in which planned points at the end may be missing.
+        out. Otherwise in order, in which planned points at the end may be missing; but if all recorded points have
+        names of planned ones, as where they were touched by a plan, by these: one may have been touched again.
     :returns: for each pair the index of the recorded and of the planned point, in the planned order.
     :raises LiveHandError: ``registrationPairs`` when there are more recorded than planned ones, in order;
         ``registrationNames`` when a name comes twice or no name in both.
     """
-    if not byName:
+    hasPlannedNames = set(recorded) <= set(planned) and len(set(recorded)) == len(recorded)
+    if not (byName or (hasPlannedNames and recorded and len(set(planned)) == len(planned))):
         if len(recorded) > len(planned):
             raise LiveHandError("registrationPairs", recorded=len(recorded), planned=len(planned))
         return [(index, index) for index in range(len(recorded))]

@@ -7,7 +7,12 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from ..calibration.board import Board, savePdf
+from ..detection import detector
 from ..errors import LiveHandError
+from ..navigation.registration import ErrorStatistics
+from ..scene import reference
+from ..scene.gestureactions import shownViews
 from ..scene.reference import ReferenceKind
 from ..scene.viewtext import ViewText
 from ..tracking import worker
@@ -28,6 +33,7 @@ class NavigationPanel:
     NODES = {
         "points": ("pointsComboBox", ("vtkMRMLMarkupsFiducialNode",)),
         "plannedPoints": ("plannedPointsComboBox", ("vtkMRMLMarkupsFiducialNode",)),
+        "targetPoints": ("targetPointsComboBox", ("vtkMRMLMarkupsFiducialNode",)),
         "truePoints": ("truePointsComboBox", ("vtkMRMLMarkupsFiducialNode",)),
         "surface": ("surfaceComboBox", ("vtkMRMLModelNode",)),
         "distanceTo": ("distanceToComboBox", ("vtkMRMLModelNode", "vtkMRMLMarkupsFiducialNode")),
@@ -53,7 +59,9 @@ class NavigationPanel:
             ui.undoRegistrationButton: registering.undo,
             ui.registerSurfaceButton: self.registerSurface,
             ui.compareButton: self.compare,
+            ui.showComparisonButton: registering.showComparison,
             ui.exportComparisonButton: self.exportComparison,
+            ui.referencePrintButton: self.printReference,
         }
         for button, call in clicks.items():
             button.connect("clicked(bool)", lambda _on, call=call: self.do(call))
@@ -61,6 +69,8 @@ class NavigationPanel:
         ui.traceButton.connect("clicked(bool)", lambda _on: self.do(self.startOrStopTrace))
         for parameter, (box, _classes) in self.NODES.items():
             getattr(ui, box).connect("activated(int)", lambda index, name=parameter: self.onNodeChosen(name, index))
+        ui.nextPointComboBox.connect("activated(int)", self.onNextPointChosen)
+        ui.followingViewsComboBox.connect("activated(int)", self.onFollowingViewsChosen)
         ui.navigationCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.update())
         navigation.changed.append(self.onChanged)
         logic.worker.stateChanged.connect(self.onStateChanged)
@@ -123,12 +133,14 @@ class NavigationPanel:
         registering = self._logic.navigation.registering
         found = registering.register()
         self._message = _(
-            "Registered by {count} points: FRE {fre:.1f} mm (root mean square), worst point {worst}."
-        ).format(count=len(found.errorsMm), fre=found.freMm, worst=registering.names[found.worst])
+            "Registered by {count} points: FRE {fre:.1f} mm (root mean square), worst point {worst}, best scale "
+            "{scale:.3f}."
+        ).format(count=len(found.errorsMm), fre=found.freMm, worst=registering.names[found.worst], scale=found.scale)
+        leftOut = ErrorStatistics.of(found.leaveOneOutMm)
+        if leftOut.count:
+            self._message += " " + _("Each point left out once: {error:.1f} mm.").format(error=leftOut.rms)
         if abs(found.scale - 1.0) > self.LARGEST_SCALE_ERROR:
-            self._message += " " + _(
-                "A scale of {scale:.2f} would fit better: check the palm width, and the line of 100 mm below the board."
-            ).format(scale=found.scale)
+            self._message += " " + _("Sizes do not fit: check the palm width, and the printed line of 100 mm.")
 
     def registerSurface(self) -> None:
         """Fit the trace to the surface, and say how well it fits."""
@@ -155,7 +167,47 @@ class NavigationPanel:
         if path:
             self._logic.navigation.registering.exportComparison(path)
 
-    # Nodes to choose from
+    def printReference(self) -> None:
+        """Save the board or marker as a PDF and open it."""
+        parameterNode, paper = self._logic.getParameterNode(), self._ui.boardPaperComboBox.currentData
+        detector.importPackages("opencv-python")
+        chosen = reference.asDesigned(parameterNode)
+        if isinstance(chosen, Board):
+            name = f"LiveHand {chosen.kind} {chosen.columns}x{chosen.rows} {chosen.squareMm:g} mm {paper}.pdf"
+        else:
+            name = f"LiveHand marker {chosen.number} {chosen.sideMm:g} mm {paper}.pdf"
+        path = qt.QFileDialog.getSaveFileName(
+            self._ui.referencePrintButton, _("Save the reference"), name, "PDF (*.pdf)"
+        )
+        if path:
+            savePdf(chosen, paper, path)
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(path))
+
+    # What to choose from
+
+    def onNextPointChosen(self, index: int) -> None:
+        """Called when the user chooses which point is touched next."""
+        self._logic.navigation.chooseNextPoint(self._ui.nextPointComboBox.itemData(index))
+
+    def updateNextPoint(self) -> None:
+        """Offer the planned points that have not been recorded."""
+        navigation = self._logic.navigation
+        entries = [(name, name) for name in dict.fromkeys(navigation.unrecordedPoints())] or [("", "")]
+        fillComboBox(self._ui.nextPointComboBox, entries, navigation.nextPoint())
+
+    def onFollowingViewsChosen(self, index: int) -> None:
+        """Called when the user chooses which slice views follow."""
+        name = self._ui.followingViewsComboBox.itemData(index)
+        self._logic.getParameterNode().followingViews = name.split(",") if name else []
+
+    def updateViews(self) -> None:
+        """Offer the slice views that the layout shows, and what is chosen."""
+        chosen = ",".join(self._logic.getParameterNode().followingViews)
+        entries = [(_("All views"), "")]
+        entries += [(view.GetName(), view.GetLayoutName()) for view in shownViews("vtkMRMLSliceNode")]
+        if chosen not in [name for _text, name in entries]:
+            entries.append((chosen.replace(",", ", "), chosen))
+        fillComboBox(self._ui.followingViewsComboBox, entries, chosen)
 
     def onNodeChosen(self, parameter: str, index: int) -> None:
         """Called when the user chooses a node."""
@@ -221,10 +273,15 @@ class NavigationPanel:
             widget.visible = kind == ReferenceKind.BOARD
         for widget in (ui.referenceMarkerNumberLabel, ui.referenceMarkerSpinBox, ui.referenceMarkerSizeSpinBox):
             widget.visible = kind == ReferenceKind.MARKER
-        ui.referenceKeptLabel.visible = ui.referenceKeptSpinBox.visible = kind != ReferenceKind.NONE
+        kept = (ui.referenceKeptLabel, ui.referenceKeptSpinBox)
+        printed = (ui.printedLineLabel, ui.printedLineSpinBox, ui.referencePrintButton)
+        for widget in (*kept, *printed):
+            widget.visible = kind != ReferenceKind.NONE
+        ui.followingViewsComboBox.enabled = parameterNode.slicesFollow
         ui.dwellRadiusSpinBox.enabled = ui.dwellTimeSpinBox.enabled = parameterNode.dwellRecords
         if not ui.navigationCollapsibleButton.collapsed:
             self.updateNodes()
+            self.updateViews()
         self.updateState()
 
     def updateState(self) -> None:
@@ -236,7 +293,7 @@ class NavigationPanel:
         ui.traceButton.setChecked(navigation.isTracing)
         ui.recordPointButton.enabled = isLive or navigation.isRecordingPoint
         ui.traceButton.enabled = isLive or navigation.isTracing
-        ui.exportComparisonButton.enabled = registering.comparison is not None
+        ui.exportComparisonButton.enabled = ui.showComparisonButton.enabled = registering.comparison is not None
         progress = navigation.pointProgress if navigation.isRecordingPoint else navigation.dwellProgress
         ui.pointProgressBar.setValue(int(100 * progress))
         length = navigation.traceLengthMm
@@ -245,6 +302,12 @@ class NavigationPanel:
         text = "" if distance is None else _("{distance:.1f} mm").format(distance=distance)
         ui.distanceLabel.setText(text)
         self._viewText.show(text)
+        if not ui.navigationCollapsibleButton.collapsed:
+            self.updateNextPoint()
+            target = registering.worstTarget()
+            ui.targetLabel.setText(
+                _("{name}: {error:.1f} mm").format(name=target[0], error=target[1]) if target else ""
+            )
         ui.navigationLabel.setText(self._text())
 
     def _text(self) -> str:
@@ -256,6 +319,10 @@ class NavigationPanel:
         if navigation.failure:
             return "⚠ " + sentence(navigation.failure)
         if self._logic.worker.state == worker.LIVE and self._logic.isReferenceLost():
+            if self._logic.worker.lastStatistics.hasOtherBoard:
+                node = self._logic.getParameterNode()
+                other = LiveHandError("referenceOther", columns=node.referenceColumns, rows=node.referenceRows)
+                return "⚠ " + sentence(other)
             return _("The reference is not in view: nothing is recorded.")
         following = navigation.nextPoint()
         return _("Next point: {name}").format(name=following) if following else ""

@@ -185,9 +185,15 @@ def sentence(error: LiveHandError) -> str:
             "This cannot be a reference: choose a ChArUco board, or an ArUco marker with a number from 0 to 249 and a "
             "side of 10 to 500 mm."
         ),
+        "referenceOther": _(
+            "The board in view has other squares than {columns} × {rows}: count those from left to right and from top "
+            "to bottom, and set them under Navigation."
+        ),
+        "transformNotLinear": _(
+            "This needs linear transforms, and one of those that {name} is under is not: take {name} out from under it."
+        ),
         "printedLine": _(
-            "The line of 100 mm below the board cannot have become {length} mm long: measure it again, or print the "
-            "board again at 100 %."
+            "The printed line of 100 mm cannot have become {length} mm long: measure it again, or print again at 100 %."
         ),
         "pointReferenceLost": _(
             "The point was not recorded, for the reference was out of sight: keep the board in view, and record it "

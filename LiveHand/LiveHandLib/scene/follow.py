@@ -7,6 +7,7 @@ import slicer
 import vtk
 
 from .recordedpoints import positions
+from .reference import matrixToWorld
 
 JUMPS_PER_S = 15.0
 """How often slices jump at most: each view that shows one is rendered again."""
@@ -44,7 +45,7 @@ class DistanceMeter:
     """Measures how far it is to a model's surface or to the nearest point of a list."""
 
     def __init__(self) -> None:
-        self._surface: tuple[vtk.vtkPolyData, int] | None = None
+        self._surface: tuple[vtk.vtkPolyData, int, int] | None = None
         self._locator: vtk.vtkCellLocator | None = None
         self._closest = np.zeros(3)
         self._cell, self._subId, self._squared = vtk.reference(0), vtk.reference(0), vtk.reference(0.0)
@@ -53,7 +54,7 @@ class DistanceMeter:
         """How far it is.
 
         :param ras: (3,) mm.
-        :param node: a model, under linear transforms only, or a point list.
+        :param node: a model or a point list.
         :returns: mm; None if there is nothing to measure to.
         """
         if node.IsA("vtkMRMLMarkupsNode"):
@@ -63,15 +64,29 @@ class DistanceMeter:
         polyData = node.GetPolyData() if node.IsA("vtkMRMLModelNode") else None
         if polyData is None or not polyData.GetNumberOfCells():
             return None
-        if self._surface != (polyData, polyData.GetMTime()):
-            self._surface = polyData, polyData.GetMTime()
+        parent = node.GetParentTransformNode()
+        isLinear = not parent or parent.IsTransformToWorldLinear()
+        surface = polyData, polyData.GetMTime(), 0 if isLinear else parent.GetTransformToWorldMTime()
+        if self._surface != surface:
+            self._surface = surface
             self._locator = vtk.vtkCellLocator()
-            self._locator.SetDataSet(polyData)
+            self._locator.SetDataSet(polyData if isLinear else inWorld(node))
             self._locator.BuildLocator()
         assert self._locator
-        toWorld = np.eye(4)
-        if node.GetParentTransformNode():
-            toWorld = slicer.util.arrayFromTransformMatrix(node.GetParentTransformNode(), toWorld=True)
+        toWorld = matrixToWorld(parent) if parent and isLinear else np.eye(4)
         local = np.linalg.inv(toWorld) @ (*ras, 1.0)
         self._locator.FindClosestPoint(local[:3], self._closest, self._cell, self._subId, self._squared)
         return float(np.linalg.norm(toWorld[:3, :3] @ self._closest + toWorld[:3, 3] - ras))
+
+
+def inWorld(model: "slicer.vtkMRMLModelNode") -> "vtk.vtkPolyData | None":
+    """A model's surface in RAS."""
+    if not model.GetParentTransformNode() or not model.GetPolyData():
+        return model.GetPolyData()
+    toWorld = vtk.vtkGeneralTransform()
+    model.GetParentTransformNode().GetTransformToWorld(toWorld)
+    moved = vtk.vtkTransformPolyDataFilter()
+    moved.SetInputData(model.GetPolyData())
+    moved.SetTransform(toWorld)
+    moved.Update()
+    return moved.GetOutput()

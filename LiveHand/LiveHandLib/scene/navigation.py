@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..errors import LiveHandError
+from ..gestures.pinch import ENDED, STARTED, PinchRecognizer
 from ..landmarks import Landmark
 from ..navigation.points import LONGEST_GAP_MS, Dwell, PointCollector
 from ..navigation.traces import Trace
@@ -19,11 +20,6 @@ from .follow import DistanceMeter, SliceFollower
 from .recordedpoints import RecordedPoints
 from .registering import Registering
 from .tracenodes import TraceNodes
-
-PINCHED_MM, OPEN_MM = 25.0, 40.0
-"""Distance of the tips of thumb and index finger from which on they pinch, and from which on they do not any more."""
-
-_THUMB_TIP, _INDEX_TIP = int(Landmark.THUMB_TIP), int(Landmark.INDEX_FINGER_TIP)
 
 
 class Side(Enum):
@@ -87,7 +83,8 @@ class Navigation:
         self._pointSide: Side | None = None
         self._dwell = Dwell()
         self._dwellProgress = 0.0
-        self._isPinched = False
+        self._pinches = PinchRecognizer()
+        self._isPinchTrace = False  # the trace that is under way was begun by a pinch
         self._trace: TraceNodes | None = None
         self._isTracing = False
         self._slices, self._meter = SliceFollower(), DistanceMeter()
@@ -99,8 +96,8 @@ class Navigation:
         """Take the next frame; costs next to nothing while nothing is on."""
         self._frame = frame
         node = self._getParameterNode()
-        if node.pinchRecords:
-            self._notePinch(frame, node)
+        if node.pinchRecords or node.pinchTraces:
+            self._followPinch(frame, node)
         measured = node.distanceTo
         if self.distanceMm is not None and not measured:
             self._setDistance(None)
@@ -120,6 +117,7 @@ class Navigation:
     def endLive(self) -> None:
         """Live is off: a point that is being recorded is given up, a trace ends."""
         self._frame = None
+        self._pinches = PinchRecognizer()
         self.stopTrace()
         self._setDistance(None)
         if self._collector:
@@ -127,7 +125,7 @@ class Navigation:
 
     def forget(self) -> None:
         """The scene is being closed: drop what belongs to it."""
-        self._isTracing = False
+        self._isTracing = self._isPinchTrace = False
         if self._collector:
             self._giveUp(LiveHandError("pointSceneClosed"))
         self._forgetAll()
@@ -140,7 +138,7 @@ class Navigation:
         if frame is None or reference.isLost(node, frame):
             return None
         tip = self._tip(frame, node)
-        return None if tip is None else _transformed(reference.toRas(node), tip)
+        return None if tip is None else reference.pointToWorld(reference.toRas(node), tip)
 
     def _tip(self, frame: TrackedFrame, node: Any) -> np.ndarray | None:
         """The fingertip in the reference's coordinate system, or the camera's without one."""
@@ -179,6 +177,18 @@ class Navigation:
     def nextPoint(self) -> str:
         """The name of the planned point that is to be touched next; empty if there is none."""
         return self._points.nextName(self._getParameterNode())
+
+    def chooseNextPoint(self, name: str) -> None:
+        """Touch another planned point next than the first that has not been recorded.
+
+        :param name: the point's; once it is recorded, it goes on in the plan's order.
+        """
+        self._points.wanted = name
+        self._changed()
+
+    def unrecordedPoints(self) -> list[str]:
+        """The names of the planned points that have not been recorded yet."""
+        return self._points.unrecorded(self._getParameterNode())
 
     def recordPoint(self) -> None:
         """Record where the chosen fingertip is, from the frames of the next second. Returns at once.
@@ -240,7 +250,9 @@ class Navigation:
     # Follow
 
     def _showWhere(self, tip: np.ndarray | None, node: Any, now: float) -> None:
-        ras = _transformed(reference.toRas(node), tip) if tip is not None and np.isfinite(tip).all() else None
+        ras = None
+        if tip is not None and np.isfinite(tip).all():
+            ras = reference.pointToWorld(reference.toRas(node), tip)
         if node.distanceTo:
             self._setDistance(None if ras is None else self._meter.distanceMm(ras, node.distanceTo))
         if node.slicesFollow and ras is not None and self._slices.isDue(now):
@@ -289,7 +301,7 @@ class Navigation:
     def stopTrace(self) -> None:
         """End the trace, if there is one, and give it to the curve."""
         if self._isTracing:
-            self._isTracing = False
+            self._isTracing = self._isPinchTrace = False
             assert self._trace
             self._trace.makeCurve(self._getParameterNode())
             self._changed()
@@ -316,7 +328,7 @@ class Navigation:
 
     def deleteTrace(self) -> None:
         """End the trace, and remove it from the scene."""
-        self._isTracing = False
+        self._isTracing = self._isPinchTrace = False
         if self._trace:
             self._trace.remove()
             self._trace = None
@@ -350,27 +362,26 @@ class Navigation:
         progress = self._dwell.update(tip, timestampMs)
         if progress >= 1.0 and tip is not None:
             progress = 0.0
-            self.recordPoint()
+            self._try(self.recordPoint)
         if progress != self._dwellProgress:
             self._dwellProgress = progress
             self._changed()
 
-    def _notePinch(self, frame: TrackedFrame, node: Any) -> None:
-        other = frame.hands.get("Left" if node.pointingSide == Side.RIGHT else "Right")
-        if other is None:
-            return
-        distance = np.linalg.norm(other.cameraMm[_THUMB_TIP] - other.cameraMm[_INDEX_TIP])
-        if not self._isPinched and distance < PINCHED_MM:
-            self._isPinched = True
-            if not self._collector:
-                try:
-                    self.recordPoint()
-                except LiveHandError as error:
-                    self._giveUp(error)
-        elif distance > OPEN_MM:
-            self._isPinched = False
+    def _followPinch(self, frame: TrackedFrame, node: Any) -> None:
+        """Record a point, or trace, when the hand that does not point pinches."""
+        for event in self._pinches.update(frame.hands, frame.imageSize, frame.timestampMs):
+            if event.hand == node.pointingSide.value:
+                continue
+            if event.name == STARTED and node.pinchRecords and not self._collector:
+                self._try(self.recordPoint)
+            if event.name == STARTED and node.pinchTraces and not self._isTracing:
+                self._try(self.startTrace)
+                self._isPinchTrace = self._isTracing
+            elif event.name == ENDED and self._isPinchTrace:
+                self.stopTrace()
 
-
-def _transformed(node: "slicer.vtkMRMLLinearTransformNode", point: np.ndarray) -> np.ndarray:
-    matrix = slicer.util.arrayFromTransformMatrix(node, toWorld=True)
-    return matrix[:3, :3] @ point + matrix[:3, 3]
+    def _try(self, begin: Callable[[], None]) -> None:
+        try:
+            begin()
+        except LiveHandError as error:
+            self._giveUp(error)

@@ -35,9 +35,13 @@ class RecordedPoints:
     """Adds recorded points to the chosen point list, and takes back the last ones.
 
     :param parameterNode: has ``points`` and ``pointsTable``, and the transforms.
+
+    :ivar wanted: the name of the planned point to be touched next, as long as it has not been recorded; empty for the
+        first that has not.
     """
 
     def __init__(self) -> None:
+        self.wanted = ""
         self._added: list[tuple[slicer.vtkMRMLMarkupsFiducialNode, str]] = []  # with the point's identifier
 
     def listFor(self, parameterNode: Any) -> "slicer.vtkMRMLMarkupsFiducialNode":
@@ -55,18 +59,22 @@ class RecordedPoints:
             node.SetAndObserveTransformNodeID(reference.toRas(parameterNode).GetID())
         return node
 
-    def nextName(self, parameterNode: Any) -> str:
-        """The name of the planned point that is to be touched next; empty if there is none."""
+    def unrecorded(self, parameterNode: Any) -> list[str]:
+        """The names of the planned points that have not been recorded yet, in their order."""
         points, planned = parameterNode.points, parameterNode.plannedPoints
         if not planned or planned is points:
-            return ""
+            return []
         recorded = set(names(points)) if points else set()
-        return next((name for name in names(planned) if name not in recorded), "")
+        return [name for name in names(planned) if name not in recorded]
+
+    def nextName(self, parameterNode: Any) -> str:
+        """The name of the planned point that is to be touched next; empty if there is none."""
+        unrecorded = self.unrecorded(parameterNode)
+        return self.wanted if self.wanted in unrecorded else next(iter(unrecorded), "")
 
     def add(self, parameterNode: Any, node: "slicer.vtkMRMLMarkupsFiducialNode", point: RecordedPoint) -> None:
         """Add a point, with its spread and number of positions in its description and in the table."""
-        matrix = slicer.util.arrayFromTransformMatrix(reference.toRas(parameterNode), toWorld=True)
-        ras = matrix[:3, :3] @ point.meanMm + matrix[:3, 3]
+        ras = reference.pointToWorld(reference.toRas(parameterNode), point.meanMm)
         name = self.nextName(parameterNode)
         index = node.AddControlPointWorld(vtk.vtkVector3d(ras), name) if name else node.AddControlPointWorld(ras)
         node.SetNthControlPointDescription(

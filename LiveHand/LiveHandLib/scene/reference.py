@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 import slicer
+import vtk
 from slicer.i18n import tr as _
 
 from ..calibration.board import CHARUCO, Board
-from ..navigation.reference import Marker
+from ..errors import LiveHandError
+from ..navigation.reference import Marker, printedScale
 from ..pose.estimator import ReferencePose, TrackedFrame
 from . import handnodes
 
@@ -26,14 +28,25 @@ class ReferenceKind(Enum):
         return names[self.name]
 
 
-def chosen(parameterNode: Any) -> Board | Marker | None:
-    """The reference that the parameter node asks for."""
+def asDesigned(parameterNode: Any, scale: float = 1.0) -> Board | Marker | None:
+    """The reference that the parameter node asks for, as large as it was meant to be, or scaled.
+
+    :raises LiveHandError: ``boardImpossible`` or ``referenceImpossible``.
+    """
     if parameterNode.referenceKind == ReferenceKind.BOARD:
         size = parameterNode.referenceColumns, parameterNode.referenceRows
-        return Board(CHARUCO, *size, parameterNode.referenceSquareMm)
+        return Board(CHARUCO, *size, scale * parameterNode.referenceSquareMm)
     if parameterNode.referenceKind == ReferenceKind.MARKER:
-        return Marker(parameterNode.referenceMarker, parameterNode.referenceMarkerMm)
+        return Marker(parameterNode.referenceMarker, scale * parameterNode.referenceMarkerMm)
     return None
+
+
+def chosen(parameterNode: Any) -> Board | Marker | None:
+    """The reference that the parameter node asks for, as large as it was printed.
+
+    :raises LiveHandError: ``boardImpossible`` or ``referenceImpossible``.
+    """
+    return asDesigned(parameterNode, printedScale(parameterNode.printedLineMm))
 
 
 def isLost(parameterNode: Any, frame: TrackedFrame) -> bool:
@@ -64,7 +77,7 @@ def toRas(parameterNode: Any) -> "slicer.vtkMRMLLinearTransformNode":
         return parameterNode.cameraToRAS
     if not parameterNode.referenceToRAS:
         # The hand stays where it is when the reference is found.
-        matrix = slicer.util.arrayFromTransformMatrix(parameterNode.cameraToRAS, toWorld=True)
+        matrix = matrixToWorld(parameterNode.cameraToRAS)
         toReference = slicer.util.arrayFromTransformMatrix(parameterNode.cameraToReference)
         parameterNode.referenceToRAS = _newTransform("LiveHand Reference to RAS", matrix @ np.linalg.inv(toReference))
     return parameterNode.referenceToRAS
@@ -84,6 +97,28 @@ def show(parameterNode: Any, pose: ReferencePose | None) -> None:
         node.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(matrix))
     if not node.GetTransformNodeID():
         node.SetAndObserveTransformNodeID(toRas(parameterNode).GetID())
+
+
+def matrixToWorld(node: "slicer.vtkMRMLTransformNode") -> np.ndarray:
+    """(4, 4) from a transform node's coordinate system to RAS, mm.
+
+    :raises LiveHandError: ``transformNotLinear`` where no matrix does that.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    if not node.IsTransformToWorldLinear():
+        raise LiveHandError("transformNotLinear", name=node.GetName())
+    node.GetMatrixTransformToWorld(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def pointToWorld(node: "slicer.vtkMRMLTransformNode", pointMm: np.ndarray) -> np.ndarray:
+    """(3,) a point of a transform node's coordinate system in RAS, mm; by any transform, linear or not."""
+    if node.IsTransformToWorldLinear():
+        matrix = matrixToWorld(node)
+        return matrix[:3, :3] @ pointMm + matrix[:3, 3]
+    toWorld = vtk.vtkGeneralTransform()
+    node.GetTransformToWorld(toWorld)
+    return np.array(toWorld.TransformPoint(*pointMm))
 
 
 def _newTransform(name: str, matrix: np.ndarray) -> "slicer.vtkMRMLLinearTransformNode":

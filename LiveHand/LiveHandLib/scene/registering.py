@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import slicer
-import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from ..errors import LiveHandError
 from ..navigation.registration import Comparison, ErrorStatistics, Registration, apply, compare, pairs, register
 from ..navigation.surface import SurfaceRegistration, registerToSurface
 from . import reference
+from .charts import showChart
+from .follow import inWorld
 from .recordedpoints import fillTable, names, positions
 
 DISTANCES = "Distance"
@@ -53,7 +54,7 @@ class Registering:
         """Register the recorded points (``points`` in the parameter node) to the planned ones (``plannedPoints``).
 
         :returns: with the points and errors in RAS, mm; the table ``registrationTable`` has them as well.
-        :raises LiveHandError: ``registrationNoLists``, ``registrationNotTouched``, and see
+        :raises LiveHandError: ``registrationNoLists``, ``registrationNotTouched``, ``transformNotLinear``, and see
             :func:`registration.register` and :func:`registration.pairs`. Nothing is changed then.
         """
         node = self._getParameterNode()
@@ -63,7 +64,7 @@ class Registering:
             raise LiveHandError("registrationNotTouched", transform=transform.GetName())
         paired = pairs(names(recorded), names(planned), node.matchByName)
         rows, columns = [pair[0] for pair in paired], [pair[1] for pair in paired]
-        toWorld = slicer.util.arrayFromTransformMatrix(transform, toWorld=True)
+        toWorld = reference.matrixToWorld(transform)
         touched = apply(np.linalg.inv(toWorld), positions(recorded)[rows])
         found = register(touched, positions(planned)[columns], node.registrationScales)
         self.registration, self.names = found, [names(planned)[column] for column in columns]
@@ -72,20 +73,35 @@ class Registering:
         self._fillRegistrationTable(node, found)
         return found
 
-    def expectedTreMm(self, targetRas: np.ndarray) -> float:
+    def expectedTreMm(self, targetRas: np.ndarray) -> Any:
         """The target registration error that is to be expected at a place, see :meth:`Registration.expectedTreMm`.
 
-        :param targetRas: (3,) mm.
-        :returns: mm; NaN without a registration.
+        :param targetRas: (..., 3) mm.
+        :returns: (...), mm; NaN without a registration.
         """
-        return self.registration.expectedTreMm(targetRas) if self.registration else float("nan")
+        targets = np.asarray(targetRas, float)
+        return self.registration.expectedTreMm(targets) if self.registration else np.full(targets.shape[:-1], np.nan)
+
+    def worstTarget(self) -> tuple[str, float] | None:
+        """Of the chosen targets (``targetPoints``), the one with the largest expected error.
+
+        :returns: its name and the error, mm; None without a registration or a target that has been placed.
+        """
+        targets = self._getParameterNode().targetPoints
+        if not self.registration or not targets or not targets.GetNumberOfControlPoints():
+            return None
+        errors = self.expectedTreMm(positions(targets))
+        if not np.isfinite(errors).any():
+            return None
+        worst = int(np.nanargmax(errors))
+        return names(targets)[worst], float(errors[worst])
 
     def registerSurface(self) -> SurfaceRegistration:
         """Fit the newest trace (``traceModel``) to a model (``surface``), beginning with the transform as it is now.
 
         The trace is then coloured by its points' distances from the surface. It can take a second.
 
-        :raises LiveHandError: ``surfaceMissing``, ``registrationNotTouched``, and see
+        :raises LiveHandError: ``surfaceMissing``, ``registrationNotTouched``, ``transformNotLinear``, and see
             :func:`surface.registerToSurface`. Nothing is changed then.
         """
         node = self._getParameterNode()
@@ -97,8 +113,8 @@ class Registering:
             raise LiveHandError("registrationNotTouched", transform=transform.GetName())
         points = trace.GetPolyData().GetPoints() if trace.GetPolyData() else None
         traced = vtk_to_numpy(points.GetData()) if points and points.GetNumberOfPoints() else np.zeros((0, 3))
-        toWorld = slicer.util.arrayFromTransformMatrix(transform, toWorld=True)
-        found = registerToSurface(traced, _inWorld(model), toWorld)
+        toWorld = reference.matrixToWorld(transform)
+        found = registerToSurface(traced, inWorld(model), toWorld)
         self.surfaceRegistration = found
         self._write(transform, found.matrix)
         array = numpy_to_vtk(found.distancesMm, deep=True)
@@ -128,14 +144,11 @@ class Registering:
         self._before.append((transform, slicer.util.arrayFromTransformMatrix(transform)))
         parent = transform.GetParentTransformNode()
         if parent:
-            toWorld = np.linalg.inv(slicer.util.arrayFromTransformMatrix(parent, toWorld=True)) @ toWorld
+            toWorld = np.linalg.inv(reference.matrixToWorld(parent)) @ toWorld
         transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(toWorld))
 
     def _fillRegistrationTable(self, node: Any, found: Registration) -> None:
-        if not node.registrationTable:
-            node.registrationTable = slicer.mrmlScene.AddNewNodeByClass(
-                "vtkMRMLTableNode", "LiveHand Registration Table"
-            )
+        node.registrationTable = node.registrationTable or _newTable("LiveHand Registration Table")
         errors, without = list(found.errorsMm), list(found.leaveOneOutMm)
         columns = {
             "Point": [*self.names, "RMS"],
@@ -150,7 +163,8 @@ class Registering:
         """Compare the recorded points (``points``), where they are in RAS now, with their true places (``truePoints``).
 
         :param fiducials: of the pairs, those to register by before; none if it is not given. The scene stays as it is.
-        :returns: the errors; the table ``comparisonTable`` has them as well.
+        :returns: the errors. The table ``comparisonTable`` has them as well, ``comparisonStatistics`` what they come
+            to, and ``comparisonChart`` shows them.
         :raises LiveHandError: ``registrationNoLists``, and see :func:`registration.compare`.
         """
         node = self._getParameterNode()
@@ -163,24 +177,43 @@ class Registering:
         self._compared = [
             (names(true)[column], "fiducial" if number in chosen else "target") for number, column in enumerate(columns)
         ]
-        if not node.comparisonTable:
-            node.comparisonTable = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "LiveHand Comparison Table")
-        header, *lines = self._comparisonRows()
-        fillTable(node.comparisonTable, dict(zip(header, zip(*lines, strict=True), strict=True)))
+        node.comparisonTable = node.comparisonTable or _newTable("LiveHand Comparison Table")
+        node.comparisonStatistics = node.comparisonStatistics or _newTable("LiveHand Comparison Statistics")
+        self._fill(node.comparisonTable, self._errorRows())
+        self._fill(node.comparisonStatistics, self._statisticsRows())
+        if not node.comparisonChart:
+            node.comparisonChart = _newChart(node.comparisonTable)
         return found
 
-    def _comparisonRows(self) -> list[tuple[Any, ...]]:
+    @staticmethod
+    def _fill(table: "slicer.vtkMRMLTableNode", rows: list[tuple[Any, ...]]) -> None:
+        fillTable(table, dict(zip(("Point", "Kind", "Error"), zip(*rows, strict=True), strict=True)))
+
+    def _errorRows(self) -> list[tuple[Any, ...]]:
         assert self.comparison
-        rows: list[tuple[Any, ...]] = [("Point", "Kind", "Error")]
-        rows += [
-            (name, kind, float(error))
-            for (name, kind), error in zip(self._compared, self.comparison.errorsMm, strict=True)
+        errors = self.comparison.errorsMm
+        return [(name, kind, float(error)) for (name, kind), error in zip(self._compared, errors, strict=True)]
+
+    def _statisticsRows(self) -> list[tuple[Any, ...]]:
+        assert self.comparison
+        kinds = ("fiducial", self.comparison.fiducials), ("target", self.comparison.targets)
+        figures = ("mean", "median", "sd", "min", "max", "rms")
+        return [
+            (figure, kind, float(getattr(statistics, figure)))
+            for kind, statistics in kinds
+            for figure in figures
+            if statistics.count
         ]
-        for kind, statistics in (("fiducial", self.comparison.fiducials), ("target", self.comparison.targets)):
-            if statistics.count:
-                figures = ("mean", "median", "sd", "min", "max", "rms")
-                rows += [(figure, kind, float(getattr(statistics, figure))) for figure in figures]
-        return rows
+
+    def showComparison(self) -> None:
+        """Show the newest comparison as a bar chart beside the 3D view.
+
+        :raises LiveHandError: ``noComparison``.
+        """
+        chart = self._getParameterNode().comparisonChart
+        if not self.comparison or not chart:
+            raise LiveHandError("noComparison")
+        showChart(chart)
 
     def exportComparison(self, path: str | Path) -> None:
         """Write the newest comparison into a file of comma-separated values, errors in mm.
@@ -193,7 +226,7 @@ class Registering:
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             with open(part, "w", encoding="utf-8", newline="") as file:
-                (_point, _kind, _error), *rows = self._comparisonRows()
+                rows = self._errorRows() + self._statisticsRows()
                 csv.writer(file).writerows([("point", "kind", "error_mm"), *rows])
             os.replace(part, path)
         except OSError as error:
@@ -208,19 +241,25 @@ class Registering:
         return recorded, other
 
 
+def _newTable(name: str) -> "slicer.vtkMRMLTableNode":
+    return slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", name)
+
+
+def _newChart(table: "slicer.vtkMRMLTableNode") -> "slicer.vtkMRMLPlotChartNode":
+    """A chart with a bar for each point's error."""
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", "LiveHand Errors")
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetPlotType(series.PlotTypeBar)
+    series.SetLabelColumnName("Point")
+    series.SetYColumnName("Error")
+    series.SetColor(0.0, 0.45, 0.70)
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", "LiveHand Comparison")
+    chart.SetYAxisTitle("Error (mm)")
+    chart.SetLegendVisibility(False)
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    return chart
+
+
 def _isUnder(node: "slicer.vtkMRMLTransformableNode", transform: "slicer.vtkMRMLTransformNode") -> bool:
     parent = node.GetParentTransformNode()
     return parent is not None and (parent is transform or _isUnder(parent, transform))
-
-
-def _inWorld(model: "slicer.vtkMRMLModelNode") -> "vtk.vtkPolyData | None":
-    """A model's surface in RAS."""
-    if not model.GetParentTransformNode() or not model.GetPolyData():
-        return model.GetPolyData()
-    toWorld = vtk.vtkGeneralTransform()
-    model.GetParentTransformNode().GetTransformToWorld(toWorld)
-    moved = vtk.vtkTransformPolyDataFilter()
-    moved.SetInputData(model.GetPolyData())
-    moved.SetTransform(toWorld)
-    moved.Update()
-    return moved.GetOutput()

@@ -20,7 +20,7 @@ from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from ..errors import LiveHandError
 from ..navigation.points import COUNT, COUNT_NEEDED, DURATION_MS
-from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM
+from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM, PRINTED_LINE_MM, PRINTED_LINES_MM
 from ..navigation.traces import SMOOTHING_MS, SPACING_MM
 from ..pose import coordinates, handpose, smoothing
 from ..scene import gestures, handnodes
@@ -74,6 +74,7 @@ class LiveHandParameterNode:
     referenceSquareMm - Their side, mm.
     referenceMarker - Its number, if it is a marker.
     referenceMarkerMm - The side of its black square, mm.
+    printedLineMm - How long the line printed below it is, which should be 100 mm long.
     referenceKeptMs - For how long its last pose is kept when it is out of sight, ms.
     cameraToReference - Takes the hands from the camera's coordinate system to the reference's.
     referenceToRAS - Takes what is under it from the reference's coordinate system to RAS.
@@ -85,12 +86,16 @@ class LiveHandParameterNode:
     dwellRecords - Record a point where the fingertip stays.
     dwellRadiusMm, dwellMs - Within how much, mm, and for how long, ms.
     pinchRecords - Record a point when the other hand pinches.
+    pinchTraces - Trace while the other hand pinches.
+    targetPoints - Places in RAS where the expected error of a registration is wanted.
     matchByName - Recorded and planned points belong together by their names, not by their order.
     registrationScales - Registration may scale.
     registrationTable - The errors of the points that were registered by, mm.
     surface - The model that a trace is fitted to.
     truePoints - The true places of recorded points, in RAS.
     comparisonTable - The recorded points' errors, mm.
+    comparisonStatistics - What they come to.
+    comparisonChart - Shows them.
     slicesFollow - Slices jump to the fingertip.
     followingViews - Names of the slice views that do; all if there are none.
     distanceTo - The model or point list to which the fingertip's distance is measured.
@@ -153,6 +158,7 @@ class LiveHandParameterNode:
     referenceSquareMm: Annotated[float, WithinRange(1.0, 1000.0)] = 30.0
     referenceMarker: Annotated[int, WithinRange(0, 249)] = 0
     referenceMarkerMm: Annotated[float, WithinRange(*MARKER_SIDES_MM)] = 50.0
+    printedLineMm: Annotated[float, WithinRange(*PRINTED_LINES_MM)] = PRINTED_LINE_MM
     referenceKeptMs: Annotated[float, WithinRange(0.0, 10_000.0)] = LOST_AFTER_MS
     cameraToReference: vtkMRMLLinearTransformNode
     referenceToRAS: vtkMRMLLinearTransformNode
@@ -167,12 +173,16 @@ class LiveHandParameterNode:
     dwellRadiusMm: Annotated[float, WithinRange(0.5, 50.0)] = 5.0
     dwellMs: Annotated[float, WithinRange(100.0, 10_000.0)] = 1000.0
     pinchRecords: bool = False
+    pinchTraces: bool = False
+    targetPoints: vtkMRMLMarkupsFiducialNode
     matchByName: bool = False
     registrationScales: bool = False
     registrationTable: vtkMRMLTableNode
     surface: vtkMRMLModelNode
     truePoints: vtkMRMLMarkupsFiducialNode
     comparisonTable: vtkMRMLTableNode
+    comparisonStatistics: vtkMRMLTableNode
+    comparisonChart: vtkMRMLPlotChartNode
     slicesFollow: bool = False
     followingViews: list[str] = []
     distanceTo: vtkMRMLDisplayableNode

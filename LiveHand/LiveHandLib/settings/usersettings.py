@@ -20,7 +20,18 @@ class UserSettings:
     the user's choice; what a scene of somebody else brings is not.
     """
 
-    PARAMETERS = ("palmWidthMm", "smoothingMs", "tipOffsetMm", "padOffsetMm")
+    PARAMETERS = (
+        "palmWidthMm",
+        "smoothingMs",
+        "tipOffsetMm",
+        "padOffsetMm",
+        "referenceColumns",
+        "referenceRows",
+        "referenceSquareMm",
+        "referenceMarker",
+        "referenceMarkerMm",
+        "printedLineMm",
+    )
     """The parameters that belong to the user, by their names in the parameter node."""
 
     def __init__(self) -> None:
@@ -35,7 +46,7 @@ class UserSettings:
             # What is stored may come from another version.
             with contextlib.suppress(ValueError, TypeError):
                 if value is not None:
-                    setattr(parameterNode, name, float(value))
+                    setattr(parameterNode, name, type(getattr(parameterNode, name))(value))
 
     def note(self, parameterNode: Any) -> None:
         """Take the values that a parameter node has now for the scene's, not for the user's choice."""

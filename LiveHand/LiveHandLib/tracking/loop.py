@@ -72,6 +72,7 @@ class Statistics:
     :ivar sourceRate: frames per second that the source has delivered since the last report.
     :ivar hint: what the user could do better, from the last frame; see :func:`hints.hint`.
     :ivar framesUnreadable: frames of a file that could not be decoded; not among those read.
+    :ivar hasOtherBoard: a board is in sight, but with another number of squares than the reference has.
     """
 
     framesRead: int = 0
@@ -81,6 +82,7 @@ class Statistics:
     sourceRate: float = 0.0
     hint: str = ""
     framesUnreadable: int = 0
+    hasOtherBoard: bool = False
 
 
 # The messages to the GUI thread; not frozen, for one is made for each frame, and that would take three times as long
@@ -218,6 +220,7 @@ class _Meter:
         self._result: Result | None = None
         self._reported = 0, 0.0  # number and time of the frame that was the newest in the last report
         self._nextReport = 0.0
+        self.hasOtherBoard = False
 
     def add(self, frame: framereader.Frame, result: Result, hasFound: bool) -> None:
         """A frame has been processed."""
@@ -248,7 +251,8 @@ class _Meter:
             if isinstance(self._result, list):
                 hint = hints.hint(self._newest.image, self._result)
         dropped, unreadable = self._reader.framesDropped, self._reader.framesUnreadable
-        return Reported(Statistics(self.processed + dropped, self._found, dropped, rate, sourceRate, hint, unreadable))
+        read = self.processed + dropped
+        return Reported(Statistics(read, self._found, dropped, rate, sourceRate, hint, unreadable, self.hasOtherBoard))
 
 
 class TrackingLoop:
@@ -328,7 +332,9 @@ class TrackingLoop:
                 self.gate.wait(GATE_S)
         for frame in self._frames(reader):
             hands = self._kept.detect(frame)
-            self._send(frame, hands, bool(hands), meter, self._findReference(frame))
+            reference = self._findReference(frame)
+            meter.hasOtherBoard = self._tracker is not None and self._tracker.hasOtherBoard
+            self._send(frame, hands, bool(hands), meter, reference)
 
     def _findReference(self, frame: framereader.Frame) -> ReferencePose | None:
         settings = self.settings  # as they are now: the GUI thread may replace them meanwhile
