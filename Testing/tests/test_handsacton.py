@@ -527,6 +527,15 @@ def test_pinch_places_a_point(app, hands, points, logic):
     assert points.GetNumberOfControlPoints() == 1
 
 
+def test_hand_that_is_new_does_not_take_the_list_in_place_mode(app, points, logic):
+    from LiveHandLib.scene.handnodes import newLandmarks
+
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    landmarks = newLandmarks("New", "Right")
+    assert selection.GetActivePlaceNodeID() == points.GetID()
+    slicer.mrmlScene.RemoveNode(landmarks)
+
+
 def test_place_mode_for_one_point_ends_with_it(app, hands, points, logic):
     interaction = slicer.app.applicationLogic().GetInteractionNode()
     interaction.SetPlaceModePersistence(0)

@@ -392,7 +392,11 @@ class HandNodes:
 
 def newLandmarks(name: str, side: str) -> "slicer.vtkMRMLMarkupsFiducialNode":
     """A point list node for a hand's landmarks, with no points yet, shown as small spheres."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = selection.GetActivePlaceNodeID() if selection else None
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    if active:  # a new list takes the place of the one that the user places points in
+        selection.SetActivePlaceNodeID(active)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetColor(BONE_COLORS[side])
