@@ -182,7 +182,9 @@ class Session:
         (self._camera,) = slicer.util.getNodesByClass("vtkMRMLCameraNode")
         ball = vtk.vtkSphereSource()  # the first hand in a view that shows nothing else would be centered
         ball.Update()
-        slicer.modules.models.logic().AddModel(ball.GetOutput()).CreateDefaultDisplayNodes()
+        model = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "Ball")
+        model.SetAndObservePolyData(ball.GetOutput())
+        model.CreateDefaultDisplayNodes()
         self._transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Held")
         self._node.heldNode, self._node.gestureSlice = self._transform, "Red"
         self._node.numberOfHands, self._node.everyFrame = 2, True
