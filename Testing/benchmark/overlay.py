@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -283,6 +284,26 @@ def occlusion(session: Session, folder: Path) -> dict[str, float]:
     return {"occlusion_share": float(np.nanmean(shares)), "occlusion_share_worst": float(np.nanmin(shares))}
 
 
+def speed(session: Session) -> dict[str, float]:
+    """CPU time of a frame's render with the last image of a hand, which occludes, and without the image, ms."""
+    result, logic, calibrations = {}, session.logic, session.logic.calibrations()
+    frame = logic.frame
+    for width, height in ((640, 480), (1280, 720)):
+        session.view.view.update_size(width, height)
+        for isOn in (True, False):
+            times = []
+            for _time in range(31):
+                if isOn:
+                    logic.cameraView.show(frame, calibrations)
+                else:
+                    logic.cameraView.remove()
+                begin = time.process_time()
+                session.view.renderWindow().Render()
+                times.append(1000.0 * (time.process_time() - begin))
+            result[f"render_ms_{width}x{height}{'' if isOn else '_off'}"] = float(np.median(times[1:]))
+    return result
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="evaluate overlay", description=__doc__.partition("\n")[0])
     parser.add_argument("--json", metavar="FILE", help="write the figures")
@@ -295,7 +316,7 @@ def main(arguments: list[str] | None = None) -> int:
         pictures.mkdir(parents=True, exist_ok=True)
     with Application(headless=True) as app, tempfile.TemporaryDirectory() as folder:
         session = Session(app, pictures)
-        result = outlines(session, Path(folder)) | occlusion(session, Path(folder))
+        result = outlines(session, Path(folder)) | occlusion(session, Path(folder)) | speed(session)
     for name, value in result.items():
         bar = ""
         if name in BARS:

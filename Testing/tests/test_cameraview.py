@@ -261,6 +261,19 @@ def test_no_render_has_models_of_one_frame_over_the_image_of_another(app, logic,
     assert rendered and max(rendered) < 1e-3
 
 
+def test_view_renders_only_when_something_changes(app, logic, view, stripes):
+    node = logic.getParameterNode()
+    node.cameraView = True
+    play(app, logic, stripes, everyFrame=True)
+    for opacity in (1.0, 0.5):
+        node.cameraViewOpacity = opacity
+        app.spin(timeout=0.5)
+        before = view.renderCount
+        view.scheduleRender()
+        app.spin(timeout=0.5)
+        assert 1 <= view.renderCount - before <= 2
+
+
 def test_off_costs_nothing_and_frames_have_no_image(app, widget, tracked, view):
     goLive(app, widget)
     assert app.spin(lambda: len(tracked) > 3, timeout=20)

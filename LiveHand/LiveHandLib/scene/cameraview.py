@@ -97,6 +97,7 @@ class CameraView:
         self._mesh: ImageMesh | None = None
         self._opacity = 1.0
         self._scale = 1.0  # mm of RAS in a mm of the camera
+        self._range = 0.0, 0.0  # the clipping range, as it is after it has been set
         self._size = 0, 0  # of the view when the image over all was placed, px
         self._hidden = HiddenInView()
         self._masks: dict[str, _Mask] = {}
@@ -146,13 +147,13 @@ class CameraView:
         self._useIntrinsics(calibrations, frame.imageSize)
         self._putInto(view)
         self._showImage(frame.image)
-        place, along, up, scale = viewpoint
-        self._camera.SetPosition(*place)
-        self._camera.SetFocalPoint(*(place + scale * coordinates.WORKING_DISTANCE_MM * along))
-        self._camera.SetViewUp(*up)
-        self._scale = scale
+        place, along, up, self._scale = viewpoint
         toRas = slicer.util.vtkMatrixFromArray(matrix)
         self._background.SetUserMatrix(toRas)
+        self._camera.SetPosition(*place)
+        self._camera.SetFocalPoint(*(place + self._scale * coordinates.WORKING_DISTANCE_MM * along))
+        self._camera.SetViewUp(*up)
+        self._reachImage()
         self._opacity = parameterNode.cameraViewOpacity
         self._foreground.GetProperty().SetOpacity(1.0 - self._opacity)
         self._foreground.SetVisibility(self._opacity < 1.0)
@@ -173,7 +174,8 @@ class CameraView:
         if view is None:
             yield
             return
-        view.pauseRender()
+        with contextlib.suppress(*DELETED):
+            view.pauseRender()
         try:
             yield
         finally:
@@ -253,21 +255,30 @@ class CameraView:
         size = caller.GetSize()
         if min(size) < 1:
             return
-        # Where a camera's clipping range follows what is visible, as it does in views with layers
-        # (vtkMRMLLayerDisplayableManager), it reaches to the image; but nobody is to center a view on that.
-        self._background.SetUseBounds(True)
         if caller.GetActiveCamera() is not self._camera:
             caller.SetActiveCamera(self._camera)
         angle, center = frustum(self._mesh.box, size[0] / size[1])
         self._camera.SetViewAngle(angle)
         self._camera.SetWindowCenter(*center)
-        self._camera.SetClippingRange(self._scale * NEAREST_MM, self._scale * FARTHEST_MM)
-        self._background.SetUseBounds(False)
+        self._reachImage()
         if self._opacity < 1.0 and size != self._size:
             self._size = size
             half = np.tan(np.radians(angle / 2.0)) * np.array([size[0] / size[1], -1.0])
             placed = (self._mesh.points / half - center + 1.0) / 2.0 * size
             self._foregroundData.SetPoints(_points(np.insert(placed, 2, 0.0, axis=1)))
+
+    def _reachImage(self) -> None:
+        """Set the camera's clipping range, unless it is still as it became by that.
+
+        In views with layers (vtkMRMLLayerDisplayableManager), whatever the camera is set to, its clipping range becomes
+        that of what is visible, and the view renders once more: setting it at each render would go on for ever.
+        """
+        if self._camera.GetClippingRange() == self._range:
+            return
+        self._background.SetUseBounds(True)  # only here: nobody is to center a view on it
+        self._camera.SetClippingRange(self._scale * NEAREST_MM, self._scale * FARTHEST_MM)
+        self._background.SetUseBounds(False)
+        self._range = self._camera.GetClippingRange()
 
     # What is shown
 
