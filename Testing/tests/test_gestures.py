@@ -271,6 +271,17 @@ def test_hold_follows_six_degrees_of_freedom():
     assert hold.direction == pytest.approx((moved[followed, :2] / moved[followed, 2:]).mean(axis=0), abs=1e-4)
 
 
+def test_hold_follows_a_hand_that_comes_nearer_all_the_way():
+    hand = shape(1.0) + PLACE
+    hold = Hold(hand)
+    for way in [*[0] * 12, *range(0, 42, 2), *[42] * 60]:
+        hold.follow(hand * (1.0 - way / PLACE[2]), STEP_MS)
+    assert hold.wayMm[2] == pytest.approx(-42, abs=2.0), "and does not stop short by the slack"
+    for way in [40, 44] * 60:
+        hold.follow(hand * (1.0 - way / PLACE[2]), STEP_MS)
+        assert hold.wayMm[2] == pytest.approx(-42, abs=2.0), "nor wander within it when the hand rests"
+
+
 def test_hold_is_back_where_the_hand_is_back():
     hand = shape(1.0) + PLACE
     hold = Hold(hand)

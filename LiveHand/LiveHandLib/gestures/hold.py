@@ -12,7 +12,8 @@ metre: 1 mm), as a share of its distance, and in radians. So large is the jitter
 
 CREEP_MS = 1000.0
 """Within the slack the direction approaches the measured one with this time constant, ms: when a hand has stopped, it
-is where it is measured, and jitter is averaged out. Distance and rotation do not: what is measured of them wanders."""
+is where it is measured, and jitter is averaged out. Distance and rotation do not: what is measured of them wanders.
+The distance is followed without slack from when it leaves it until the hand stops, or it would end too short by it."""
 
 POSE_DELAY_MS = 200.0
 """Time constant of the low-pass filter that distance and rotation go through before, ms."""
@@ -50,7 +51,7 @@ class Hold:
         self.wayMm, self.rotation = np.zeros(3), np.eye(3)
         self.centreMm = np.add.reduce(landmarksMm[FOLLOWED]) / len(FOLLOWED)
         self.direction = self._start = _centre(landmarksMm)[0]
-        self._farther = self._heldMs = 0.0
+        self._farther = self._heldMs = self._going = 0.0
         self.take(landmarksMm)
 
     def take(self, landmarksMm: np.ndarray) -> None:
@@ -62,6 +63,7 @@ class Hold:
         self._smoothed = landmarksMm
         self._depth = _centre(landmarksMm)[1]
         self._shape = _about(landmarksMm)
+        self._going = 0.0
 
     def follow(self, landmarksMm: np.ndarray, elapsedMs: float) -> None:
         """Go along with the hand in the next frame.
@@ -86,8 +88,14 @@ class Hold:
     def _followPose(self, landmarksMm: np.ndarray, elapsedMs: float) -> None:
         share = 1.0 - math.exp(-elapsedMs / POSE_DELAY_MS)
         self._smoothed = self._smoothed + share * (landmarksMm - self._smoothed)
-        farther = math.log(_centre(self._smoothed)[1] / self._depth) - self._farther
-        self._farther += math.copysign(_beyond(abs(farther), DEPTH_SLACK, FASTEST_DEPTH, elapsedMs), farther)
+        smoothed = _centre(self._smoothed)[1]
+        farther = math.log(smoothed / self._depth) - self._farther
+        if abs(farther) > DEPTH_SLACK:
+            self._going = math.copysign(1.0, farther)
+        elif (_centre(landmarksMm)[1] - smoothed) * self._going <= 0.0:  # it is no longer ahead of its low-pass filter
+            self._going = 0.0
+        slack = 0.0 if self._going else DEPTH_SLACK
+        self._farther += math.copysign(_beyond(abs(farther), slack, FASTEST_DEPTH, elapsedMs), farther)
         turned = rotationVector(_turn(self._shape, _about(self._smoothed)) @ self.rotation.T)
         angle = math.sqrt(turned @ turned)
         way = _beyond(angle, ROTATION_SLACK, FASTEST_ROTATION, elapsedMs)
