@@ -585,7 +585,7 @@ def test_any_landmarks_have_a_pose(part, monkeypatch):
             timeMs += pause
             for number in numbers[:1]:
                 hand = size * hands[number % len(hands)]
-                placed, deviations = pose.update(hand[:, :2], hand[:, 2], timeMs)
+                placed, deviations = pose.update(hand[:, :2], hand[:, 2], timeMs, hand[:, 0])
                 smoothed = smoothing.update(placed, timeMs)
                 for points in (placed, smoothed):
                     assert np.isfinite(points).all()

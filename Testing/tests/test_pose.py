@@ -60,6 +60,23 @@ def test_nearer_end_of_a_bone_is_the_one_that_mediapipe_says():
         assert np.sign(placed[8, 2] - placed[7, 2]) == sign
 
 
+def test_nearer_end_of_a_bone_is_the_one_that_the_world_landmarks_say():
+    normalized, depth = seen()
+    normalized[6:9] = normalized[5] + 0.3 * (normalized[6:9] - normalized[5])  # the finger is foreshortened
+    for sign in (-1, 1):
+        world = np.zeros(21)
+        world[6:9] = sign * 30.0
+        placed, _deviations = HandPose().update(normalized, depth, 0, world)
+        assert np.sign(placed[6, 2] - placed[5, 2]) == sign
+
+
+def test_world_landmarks_are_those_of_a_hand_of_any_size():
+    normalized, depth = seen(np.random.default_rng(5))
+    world = np.random.default_rng(6).normal(0, 10.0, 21)
+    small, large = (HandPose(palm).update(normalized, depth, 0, world)[0] for palm in (50.0, 75.0))
+    assert large == pytest.approx(1.5 * small, rel=1e-3)
+
+
 def test_frames_before_make_it_steadier():
     random = np.random.default_rng(3)
     frames = [seen(random) for _frame in range(60)]

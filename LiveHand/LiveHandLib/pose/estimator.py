@@ -141,6 +141,7 @@ class HandPoseEstimator:
             smoothing.reset()
         assert self._intrinsics, "estimate has chosen them"
         directions = self._intrinsics.normalized(hand.imagePx)
-        cameraMm, landmarkStdMm = pose.update(directions, hand.depthPx / self._intrinsics.matrix[0, 0], timestampMs)
+        relativeDepth = hand.depthPx / self._intrinsics.matrix[0, 0]
+        cameraMm, landmarkStdMm = pose.update(directions, relativeDepth, timestampMs, hand.worldMm[:, 2])
         cameraMm = smoothing.update(cameraMm, timestampMs)
         return TrackedHand(**vars(hand), cameraMm=cameraMm, landmarkStdMm=landmarkStdMm, isNewTrack=isNewTrack)
