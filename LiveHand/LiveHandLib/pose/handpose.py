@@ -62,13 +62,13 @@ _DISTANCES = {
 
 # Along the bones from the wrist outwards: what to multiply the differences in depth with that MediaPipe gives in the
 # image and, in a hand of the default palm width, in its world landmarks; and how far their sum is from the truth
-# (standard deviation, over the palm width). The world landmarks' depths have errors of their own, so that both together say more,
-# except of the outer bones of a finger.
+# (standard deviation, over the palm width). The world landmarks' depths have errors of their own, so that both together
+# say more, except of the outer bones of a finger.
 #
 # Both differences are regressed on the true one, over images of hands of known shape: a real hand seen by two cameras,
-# and rendered hands of 13 proportions in 24 sequences, from all sides, each sequence counting alike. Their sum is the
-# best linear unbiased estimate. (A regression of the truth on the differences would have the smaller errors for each
-# bone alone, but flatten the hand, and a hand that is taken to be flatter than it is comes out too far away.)
+# and rendered hands of 13 proportions, from all sides, in 25 sets of sequences that count alike. Their sum is the best
+# linear unbiased estimate. (A regression of the truth on the differences would have the smaller errors for each bone
+# alone, but flatten the hand, and a hand that is taken to be flatter than it is comes out too far away.)
 _PALM, _THUMB, _PROXIMAL = (0.98, 0.37, 0.094), (1.24, 0.25, 0.163), (0.95, 0.77, 0.187)
 _MIDDLE, _DISTAL = (1.15, 0.0, 0.12), (0.6, 0.0, 0.075)
 _DEPTHS = {
