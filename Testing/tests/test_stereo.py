@@ -52,10 +52,11 @@ def viewOf(pointsMm: np.ndarray) -> View:
 
 
 def handOf(pointsMm: np.ndarray, side: str = "Right", score: float = 0.95) -> Hand:
-    """As MediaPipe would find it, whose relief is too flat."""
+    """As MediaPipe would find it, whose relief is too flat, in the image and in the world landmarks."""
     depths = pointsMm[:, 2]
-    depthPx = (depths - depths[0]) * INTRINSICS.matrix[0, 0] / depths.mean() / 1.3
-    return Hand(side, score, INTRINSICS.project(pointsMm), pointsMm - pointsMm.mean(axis=0), depthPx)
+    depthPx = (depths - depths[0]) * INTRINSICS.matrix[0, 0] / depths.mean() / 1.5
+    worldMm = (pointsMm - pointsMm.mean(axis=0)) / (1.0, 1.0, 1.5)
+    return Hand(side, score, INTRINSICS.project(pointsMm), worldMm, depthPx)
 
 
 def errorsMm(pointsMm: np.ndarray, truth: np.ndarray) -> np.ndarray:

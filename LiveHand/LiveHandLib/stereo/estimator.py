@@ -239,7 +239,8 @@ class StereoEstimator:
     def _one(self, side: str, camera: int, view: View, timeMs: float) -> tuple[np.ndarray, np.ndarray]:
         if side in self._stereo:
             self._stereo[side].reset()
-        pointsMm, stdMm = self._single[camera][side].update(view.directions, view.relativeDepths, timeMs)
+        pose = self._single[camera][side]
+        pointsMm, stdMm = pose.update(view.directions, view.relativeDepths, timeMs, view.worldDepthsMm)
         return (self.pair.toFirst(pointsMm) if camera and self.pair else pointsMm), stdMm
 
     def _asFirstSees(self, hand: Hand, pointsMm: np.ndarray) -> Hand:

@@ -21,7 +21,8 @@ DISTANCES = tuple(_DISTANCES)
 _FROM, _TO = np.array(DISTANCES).T
 _RATIOS, _RATIO_SDS = np.array(list(_DISTANCES.values())).T
 _PARENT, _CHILD = np.array(list(_DEPTHS)).T
-_DEPTH_FACTORS, _DEPTH_SDS = np.array(list(_DEPTHS.values())).T
+_IMAGE_FACTORS, _WORLD_FACTORS, _DEPTH_SDS = np.array(list(_DEPTHS.values())).T
+_DEPTH_FACTORS = _IMAGE_FACTORS + _WORLD_FACTORS  # here the image's depths count for both
 
 # Standard deviations over the palm width. On rendered hands (Testing/support/stereoscene.py) the fingertip's median
 # error changes by 0.1 mm if the first is 0.02 or 0.04, and by 0.2 mm if the others are half or double as much.
@@ -54,11 +55,13 @@ class View:
     :ivar directions: (21, 2) x/z and y/z in the camera's coordinate system.
     :ivar relativeDepths: (21,) MediaPipe's depths, growing away from the camera, over its focal length.
     :ivar inflation: what the standard deviation of the directions is multiplied with, of a view that is extrapolated.
+    :ivar worldDepthsMm: (21,) the depths of MediaPipe's world landmarks, mm, for the pose by one view; None if unknown.
     """
 
     directions: np.ndarray
     relativeDepths: np.ndarray
     inflation: float = 1.0
+    worldDepthsMm: np.ndarray | None = None
 
 
 def triangulated(pair: CameraPair, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -76,7 +76,7 @@ class CameraViews:
         seen = {
             side: SeenHand(
                 hand,
-                View(self.intrinsics.normalized(hand.imagePx), hand.depthPx / focal),
+                View(self.intrinsics.normalized(hand.imagePx), hand.depthPx / focal, worldDepthsMm=hand.worldMm[:, 2]),
                 self._identity.isNewTrack(side),
             )
             for side, hand in self._identity.assign(hands, round(timeMs)).items()
@@ -105,11 +105,11 @@ class CameraViews:
         for side, seen in after.hands.items():
             if side in before.hands and not seen.isNew:
                 views = before.hands[side].view, seen.view
-                directions, depths = (
+                directions, depths, worldMm = (
                     (1.0 - share) * getattr(views[0], name) + share * getattr(views[1], name)
-                    for name in ("directions", "relativeDepths")
+                    for name in ("directions", "relativeDepths", "worldDepthsMm")
                 )
-                between[side] = SeenHand(seen.hand, View(directions, depths, inflation), False)
+                between[side] = SeenHand(seen.hand, View(directions, depths, inflation, worldMm), False)
         return between
 
     def forgetBefore(self, timeMs: float) -> None:
