@@ -260,6 +260,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
                 self.userSettings.setLastCamera(settings.source)
             self._settings = settings
             self.display.startLive()
+            self.navigation.startLive()
             self.gestures.applyParameters()
             self._updatePreview()
             self._removeCameraView()  # until the first frame

@@ -16,7 +16,7 @@ def settled(app, logic) -> None:
     """Run the event loop until nothing of LiveHand is at work."""
     from LiveHandLib.threads import gil
 
-    assert app.spin(lambda: logic.worker.state == "off" and not gil.lender().isBusy(), timeout=30)
+    assert app.spin(lambda: logic.worker.state == "off" and not gil.lender().isBusy(), timeout=120)
 
 
 def play(app, logic, source, **parameters) -> None:

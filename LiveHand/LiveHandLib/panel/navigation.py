@@ -42,6 +42,7 @@ class NavigationPanel:
     def __init__(self, ui, logic) -> None:
         self._ui, self._logic = ui, logic
         self._message = ""
+        self._wasLive = False
         self._state: tuple = ()
         self._updatedAt = 0.0
         self._viewText = ViewText(vtk.vtkCornerAnnotation.UpperLeft)  # the gestures have the right one
@@ -289,6 +290,9 @@ class NavigationPanel:
         ui, navigation = self._ui, self._logic.navigation
         registering = navigation.registering
         isLive = self._logic.worker.state == worker.LIVE
+        if isLive and not self._wasLive:
+            self._message = ""  # of before
+        self._wasLive = isLive
         ui.recordPointButton.setChecked(navigation.isRecordingPoint)
         ui.traceButton.setChecked(navigation.isTracing)
         ui.recordPointButton.enabled = isLive or navigation.isRecordingPoint

@@ -114,6 +114,10 @@ class Navigation:
         elif node.dwellRecords:
             self._waitForDwell(tip, frame.timestampMs, node)
 
+    def startLive(self) -> None:
+        """Live goes on: what was given up before is over."""
+        self.failure = None
+
     def endLive(self) -> None:
         """Live is off: a point that is being recorded is given up, a trace ends."""
         self._frame = None
