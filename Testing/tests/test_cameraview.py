@@ -114,7 +114,7 @@ def stateOf(view) -> tuple:
     """What a view shows its scene with."""
     camera = view.cameraNode().GetCamera()
     props = [type(prop).__name__ for prop in rendererOf(view).GetViewProps() if prop.IsA("vtkTexturedActor2D")]
-    textured = [a for a in rendererOf(view).GetActors() if a.GetTexture()]
+    textured = [a for a in rendererOf(view).GetActors() if a.GetTexture() and a.GetVisibility()]  # hidden: slices
     isOwn, center = rendererOf(view).GetActiveCamera() is camera, camera.GetWindowCenter()
     return isOwn, props, textured, center, rendererOf(view).HasObserver("StartEvent")
 
@@ -339,6 +339,44 @@ def test_translucent_models_are_over_the_image(app, logic, view, stripes):
     over = view.image().astype(float)
     model.GetDisplayNode().SetOpacity(0.5)
     assert np.median(np.abs(view.image() - (over + image) / 2)) < 6.0
+
+
+@pytest.mark.parametrize("kind", ["volume rendering", "markup", "slice"])
+def test_what_else_a_view_shows_is_over_the_image(app, logic, view, stripes, kind, request):
+    import slicer
+
+    node = logic.getParameterNode()
+    node.cameraView = True
+    play(app, logic, stripes, everyFrame=True)
+    view.view.update_size(400, 300)
+    image = view.image().astype(float)
+    toRas = slicer.util.arrayFromTransformMatrix(node.cameraToRAS)
+    at = toRas @ [0.0, 0.0, 500.0, 1.0]  # before the camera, so in the image's middle
+    if kind == "markup":
+        points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode")
+        points.AddControlPoint(vtk.vtkVector3d(*at[:3]), "")
+        points.GetDisplayNode().SetGlyphScale(8.0)
+    else:
+        ijkToRas = np.diag([4.0, 4.0, 4.0, 1.0])
+        ijkToRas[:3, 3] = at[:3] - 4.0 * 9.5
+        volume = slicer.util.addVolumeFromArray(np.full((20, 20, 20), 1000, np.int16), ijkToRas)
+    if kind == "volume rendering":
+        display = app.core.volume_rendering.create_display_node(volume, "CT-AAA")
+        request.addfinalizer(lambda: slicer.mrmlScene.RemoveNode(display))
+    if kind == "slice":
+        redView = request.getfixturevalue("redView")
+        redView.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+        sliceNode = redView.GetSliceNode()
+        sliceNode.SetOrientation("Coronal")
+        sliceNode.JumpSliceByCentering(*at[:3])
+        sliceNode.SetSliceVisible(True)
+        request.addfinalizer(lambda: sliceNode.SetSliceVisible(False))
+        app.spin(timeout=0.2)
+        view.view.update_size(400, 300)  # the layout has resized it
+    over = view.image().astype(float)
+    changed = np.abs(over - image).max(axis=2) > 25
+    assert changed[146:155, 196:205].all(), "in the middle"
+    assert not changed[:60].any() and not changed[:, :60].any() and not changed[-60:].any(), "and nowhere else"
 
 
 @pytest.mark.parametrize("behindMm, isSeen", [(200.0, False), (-200.0, True)])

@@ -241,12 +241,13 @@ class CameraView:
         self.isCalibrated = self._intrinsics.isCalibrated
         self._mesh = ImageMesh.of(self._intrinsics)
         behind = 0.99 * FARTHEST_MM * np.insert(self._mesh.points, 2, 1.0, axis=1)
-        self._backgroundData.SetPoints(_points(behind))
-        for data in (self._backgroundData, self._foregroundData):
-            cells = vtk.vtkCellArray()
-            cells.SetData(4, numpy_to_vtkIdTypeArray(self._mesh.quads.ravel().astype(np.int64), deep=True))
-            data.SetPolys(cells)
-            data.GetPointData().SetTCoords(numpy_to_vtk(self._mesh.textureCoordinates.astype(np.float32), deep=True))
+        # The last quad, without area, has the image's bounds begin at the camera: see _reachImage.
+        nearest, number = [[0.0, 0.0, NEAREST_MM]], len(behind)
+        self._backgroundData.SetPoints(_points(np.concatenate([behind, nearest])))
+        backgroundQuads = np.concatenate([self._mesh.quads, [[number] * 4]])
+        backgroundCoordinates = np.concatenate([self._mesh.textureCoordinates, [[0.0, 0.0]]])
+        _setQuads(self._backgroundData, backgroundQuads, backgroundCoordinates)
+        _setQuads(self._foregroundData, self._mesh.quads, self._mesh.textureCoordinates)
         self._size = 0, 0
 
     def _onRenderStart(self, caller: vtk.vtkRenderer, event: str) -> None:
@@ -271,7 +272,8 @@ class CameraView:
         """Set the camera's clipping range, unless it is still as it became by that.
 
         In views with layers (vtkMRMLLayerDisplayableManager), whatever the camera is set to, its clipping range becomes
-        that of what is visible, and the view renders once more: setting it at each render would go on for ever.
+        that of what is visible, and the view renders once more: setting it at each render would go on for ever. The
+        image's bounds are from the camera to the image, so that it is the same range then, whatever else is visible.
         """
         if self._camera.GetClippingRange() == self._range:
             return
@@ -387,6 +389,13 @@ def _texturedActor(texture: vtk.vtkTexture) -> vtk.vtkActor:
     actor.PickableOff()
     actor.SetUseBounds(False)
     return actor
+
+
+def _setQuads(data: vtk.vtkPolyData, quads: np.ndarray, textureCoordinates: np.ndarray) -> None:
+    cells = vtk.vtkCellArray()
+    cells.SetData(4, numpy_to_vtkIdTypeArray(quads.ravel().astype(np.int64), deep=True))
+    data.SetPolys(cells)
+    data.GetPointData().SetTCoords(numpy_to_vtk(textureCoordinates.astype(np.float32), deep=True))
 
 
 def _points(array: np.ndarray) -> vtk.vtkPoints:
