@@ -214,6 +214,7 @@ class Meter:
         self.latenciesMs, self.times, self.numbers, self.blockedS = [], [], [], []
         self._heartbeat = heartbeat
         self._start = None
+        self._begin = self._end = 0.0  # of what is counted as blocked, s
         self._views = frozenset(range(len(views)))
         self._stale = set()  # the views that have not rendered since the newest frame has arrived
         self._screenMs = []
@@ -233,7 +234,7 @@ class Meter:
         self._available = available
         self._stale = set(self._views)
         if len(self.times) == WARM_UP_FRAMES:
-            self._start = time.process_time()
+            self._start, self._begin = time.process_time(), now
             self.blockedS.clear()
             self._screenMs.clear()
             if self._heartbeat:
@@ -262,7 +263,7 @@ class Meter:
             "shown": len(self._screenMs),
             "screen_ms": float(np.median(self._screenMs or [np.nan])),
             "screen_ms_p95": float(np.percentile(self._screenMs or [np.nan], 95)),
-            "gui_fraction": sum(self.blockedS) / duration,
+            "gui_fraction": sum(self.blockedS) / (max(self._end, times[-1]) - times[0]),
             "gui_s": sum(self.blockedS) / (len(times) - 1),
             "heartbeat_ms_p99": float(np.percentile(late, 99)),
             "heartbeat_ms_max": float(late.max()),
@@ -277,7 +278,8 @@ class Meter:
             try:
                 return function(*arguments)
             finally:
-                self.blockedS.append(time.perf_counter() - start)
+                self._end = time.perf_counter()
+                self.blockedS.append(self._end - max(start, self._begin))
 
         return timed
 

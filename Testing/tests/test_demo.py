@@ -15,6 +15,7 @@ from support.paths import ROOT
 KEYS = {
     "frames_read", "frames_tracked", "frames_dropped", "frames_unreadable", "hands_left", "hands_right", "fps",
     "latency_ms_median", "latency_ms_p95", "gui_stall_ms_p99", "gui_stall_ms_max", "gui_blocked_fraction", "node_names",
+    "hands_by_two_cameras",
 }  # fmt: skip
 
 
