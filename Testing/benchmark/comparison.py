@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from LiveHandLib.calibration.board import Board
 from support import fakecamera
 from support.paths import MODEL, MODULE, SAMPLE_CLIP, TESTING
 
@@ -35,6 +36,7 @@ ROWS = {
     "http": "second process, HTTP",
     "livehand": "LiveHand",
     "gestures": "LiveHand, hands act on the 3D view",
+    "reference": "LiveHand, a reference board in sight",
     "twocameras": "LiveHand, two cameras",
     "released": "LiveHand, GIL released (for scale)",
     "naive": "LiveHand with a 5 ms timer instead of its hand-over",
@@ -67,6 +69,10 @@ WARM_UP_FRAMES = 30
 SECOND_SHIFT = 0.2
 """What a second camera sees is the clip so much further left, in widths of its image: as from beside the first one."""
 
+BOARD = Board("charuco", 5, 4, 30.0)
+"""The reference board: it lies still in every other second, and moves in between."""
+BOARD_FRAMES = 30
+
 CAMERA_FRAMES = 180
 """How many are read of a camera, which has no end."""
 
@@ -77,6 +83,7 @@ BARS = {
     "dropped_30": ("<=", 0),
     "gui_fraction_30": ("<=", 0.10),
     "heartbeat_ms_p99_30": ("<=", 5.0),
+    "dropped_reference_30": ("<=", 0),
     "ratio_gui_twocameras_30": ("<=", 1.5),
     "ratio_heartbeat_twocameras_30": ("<=", 1.5),
     "latency_ms_p95_twocameras_30": ("<=", 60.0),
@@ -447,6 +454,7 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
     with application(layout) as (app, meter):
         from host.widgets import ctkVTKAbstractView
         from LiveHandLib.scene.gestures import HandsActOn
+        from LiveHandLib.scene.reference import ReferenceKind
         from LiveHandLib.threads import gil, schedule
         from LiveHandLib.tracking import worker
 
@@ -473,6 +481,11 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             joinSecond(logic, clip, second)
         if way == "gestures":
             parameterNode.handsActOn = HandsActOn.VIEW
+        referred = []  # in which frames the board was found
+        if way == "reference":
+            parameterNode.referenceKind = ReferenceKind.BOARD
+            parameterNode.referenceColumns, parameterNode.referenceRows = BOARD.columns, BOARD.rows
+            logic.worker.tracked.connect(lambda frame: referred.append(bool(frame.reference and not frame.reference.ageMs)))
         logic.start()
         app.spin(
             lambda: meter.times and logic.worker.state == worker.OFF,
@@ -480,7 +493,7 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
             gil="released" if way == "released" else "kept",
             interval=0.1,
         )
-        return meter.figures()
+        return {**meter.figures(), "referred": sum(referred)}
 
 
 def joinSecond(logic, clip: str, second: str | None) -> None:
@@ -613,14 +626,18 @@ def memory(clip: str) -> dict:
 # Clips
 
 
-def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, frames=None, shift=0.0) -> str:
+def rewritten(
+    clip: str, path: Path, *, rate=30.0, height=None, twice=False, frames=None, shift=0.0, hasBoard=False
+) -> str:
     """A copy of a clip at another rate or size, with the hand twice, or repeated up to a number of frames.
 
     :param shift: how far the image is moved to the left, in its widths.
+    :param hasBoard: :data:`BOARD` is seen below on the right.
     """
     import cv2
 
     capture, writer, written = cv2.VideoCapture(clip), None, 0
+    paste = boardPaster(sizeOfClip(clip)) if hasBoard else None
     while True:
         delivered, image = capture.read()
         if not delivered:
@@ -630,6 +647,8 @@ def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, fra
             continue
         if twice:
             image = cv2.hconcat([image, image[:, ::-1]])
+        if paste:
+            paste(image, written)
         if shift:
             left = round(shift * image.shape[1])
             image = cv2.copyMakeBorder(image[:, left:], 0, 0, 0, left, cv2.BORDER_REPLICATE)
@@ -643,6 +662,26 @@ def rewritten(clip: str, path: Path, *, rate=30.0, height=None, twice=False, fra
             break
     writer.release()
     return str(path)
+
+
+def boardPaster(size: tuple[int, int]):
+    """A function that draws :data:`BOARD` into an image of this size, given the frame's number."""
+    from support.boardrender import BoardRenderer, turned
+
+    width, height = size
+    focal = width / (2.0 * np.tan(np.radians(30.0)))
+    matrix = np.array([[focal, 0.0, width / 2.0], [0.0, focal, height / 2.0], [0.0, 0.0, 1.0]])
+    renderer, rotation = BoardRenderer(BOARD, matrix, np.zeros(5), size), turned(20.0, 10.0, 0.0)
+
+    def paste(image: np.ndarray, number: int) -> None:
+        phase = number % (2 * BOARD_FRAMES) - BOARD_FRAMES
+        moved = 12.0 * np.sin(2.0 * np.pi * max(phase, 0) / BOARD_FRAMES)
+        board = renderer.render(
+            rotation, np.array([215.0, 115.0 + moved, 560.0]), background=image.mean(axis=2), light=0.0, seed=number
+        )
+        image[height // 2 :, 2 * width // 3 :] = board[height // 2 :, 2 * width // 3 :]
+
+    return paste
 
 
 @contextlib.contextmanager
@@ -727,6 +766,7 @@ def bars(turns: list[dict], others: dict) -> dict:
         ),
         "ratio_cpu_ipc": median(lambda turn: turn["livehand"]["30"]["cpu_s"] / turn["pipe"]["30"]["cpu_s"]),
         "dropped_30": median(lambda turn: turn["livehand"]["30"]["dropped"]),
+        "dropped_reference_30": median(lambda turn: turn["reference"]["30"]["dropped"]),
         "gui_fraction_30": median(lambda turn: turn["livehand"]["30"]["gui_fraction"]),
         "ratio_gui_twocameras_30": median(
             lambda turn: turn["twocameras"]["30"]["gui_s"] / turn["livehand"]["30"]["gui_s"]
@@ -857,12 +897,17 @@ def main(argv: list[str]) -> int:
             pace: rewritten(path, Path(folder, f"second-{pace}.mp4"), rate=PACES[pace] or 30.0, shift=SECOND_SHIFT)
             for pace, path in clips.items()
         }
+        boards = {
+            pace: rewritten(path, Path(folder, f"board-{pace}.mp4"), rate=PACES[pace] or 30.0, hasBoard=True)
+            for pace, path in clips.items()
+        }
         for number in range(options.repeats):
             turn = {row: {} for row in rows}
             for pace, rate in PACES.items():
                 for row in rows:
                     print(f"turn {number + 1} of {options.repeats}: {rows[row]}, {pace}", file=sys.stderr, flush=True)
-                    seen = [clips[pace], seconds[pace]] if row == "twocameras" else [clips[pace]]
+                    seen = [boards[pace] if row == "reference" else clips[pace]]
+                    seen += [seconds[pace]] if row == "twocameras" else []
                     with source(seen, rate) as sources:
                         turn[row][pace] = measure(row, **sources, pace=rate or 0)
             turns.append(turn)

@@ -29,6 +29,13 @@ def test_every_way_delivers_every_frame(clip, row):
         assert figures["latency_ms"] < figures["screen_ms"] <= figures["screen_ms_p95"]
 
 
+def test_the_reference_board_is_found_beside_the_hand(clip, tmp_path):
+    withBoard = comparison.rewritten(clip, tmp_path / "board.mp4", hasBoard=True)
+    figures = comparison.measure("reference", clip=withBoard, pace=0)
+    assert figures["all_frames"] == 60 and figures["referred"] > 50
+    assert comparison.measure("reference", clip=clip, pace=0)["referred"] == 0
+
+
 def test_start_scene_and_sizes(clip, tmp_path):
     import cv2
 
@@ -53,6 +60,7 @@ def test_ratios_are_taken_within_a_turn():
         return {
             "livehand": {"free": {"fps": 90 * speed}, "30": {"latency_ms": 12 / speed, "cpu_s": 3 / speed, **figures}},
             "plain": {"free": {"fps": 100 * speed}, "30": {"cpu_s": 2 / speed}},
+            "reference": {"30": {"dropped": 1}},
             "twocameras": {"30": {"latency_ms_p95": 40.0, "gui_s": 0.6 / speed, "heartbeat_ms_p99": 3.0}},
             "pipe": {"30": {"latency_ms": 10 / speed, "cpu_s": 4 / speed}},
             **rendered,
@@ -66,6 +74,6 @@ def test_ratios_are_taken_within_a_turn():
     assert bars["ratio_cpu_ipc"] == pytest.approx(0.75)
     assert bars["ratio_gui_plain_cpu_30"] == pytest.approx(0.25)
     assert bars["ratio_screen_fourup_30"] == pytest.approx(0.9)
-    assert bars["dropped_3d_30"] == 2
+    assert bars["dropped_3d_30"] == 2 and bars["dropped_reference_30"] == 1
     assert bars["ratio_gui_twocameras_30"] == pytest.approx(1.2)
     assert bars["ratio_heartbeat_twocameras_30"] == pytest.approx(1.5)

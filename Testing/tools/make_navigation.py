@@ -128,7 +128,7 @@ def main(_argv: list[str]) -> None:
         sys.exit("The hand meshes are not beside the checkout.")
     with Application(headless=True) as app:
         widget = app.showModule(app.loadModule(MODULE))
-        ui = widget.ui
+        ui, node = widget.ui, widget.logic.getParameterNode()
         for name in vars(ui):
             if name.endswith("CollapsibleButton"):
                 getattr(ui, name).setCollapsed(name != "navigationCollapsibleButton")
@@ -136,6 +136,9 @@ def main(_argv: list[str]) -> None:
         ui.registerButton.click()
         registered = ui.navigationLabel.text
         widget.logic.navigation.registering.registerSurface()
+        # They have the names of the image's points, beside which they lie now.
+        node.points.GetDisplayNode().SetPointLabelsVisibility(False)
+        node.points.GetDisplayNode().SetSelectedColor(1.0, 0.85, 0.1)
         print(registered)
         cv2.imwrite(str(IMAGES / "Navigation.png"), np.hstack([camera, inView(app)])[:, :, ::-1])
         app.spin(timeout=0.5)
