@@ -24,7 +24,7 @@ from LiveHandLib.calibration.intrinsics import Intrinsics
 from LiveHandLib.detection import detector
 from LiveHandLib.landmarks import BONES, Landmark
 from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
-from LiveHandLib.pose.handpose import DEFAULT_PALM_WIDTH_MM
+from LiveHandLib.pose.proportions import DEFAULT_PALM_WIDTH_MM
 from LiveHandLib.pose.smoothing import DEFAULT_DELAY_MS
 from support.handrender import FINGERS, HandCamera, HandRenderer, RiggedHand, placement
 from support.paths import MODEL, SHARED

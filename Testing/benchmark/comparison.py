@@ -485,7 +485,9 @@ def livehand(way: str, layout: str, clip: str, pace: float | None, hands: int = 
         if way == "reference":
             parameterNode.referenceKind = ReferenceKind.BOARD
             parameterNode.referenceColumns, parameterNode.referenceRows = BOARD.columns, BOARD.rows
-            logic.worker.tracked.connect(lambda frame: referred.append(bool(frame.reference and not frame.reference.ageMs)))
+            logic.worker.tracked.connect(
+                lambda frame: referred.append(bool(frame.reference and not frame.reference.ageMs))
+            )
         logic.start()
         app.spin(
             lambda: meter.times and logic.worker.state == worker.OFF,

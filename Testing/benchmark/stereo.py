@@ -22,7 +22,7 @@ from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
 from LiveHandLib.pose.estimator import HandPoseEstimator, PoseParameters
-from LiveHandLib.pose.handpose import DEFAULT_PALM_WIDTH_MM
+from LiveHandLib.pose.proportions import DEFAULT_PALM_WIDTH_MM
 from LiveHandLib.stereo.estimator import StereoEstimator
 from LiveHandLib.stereo.pair import CameraPair
 from support.paths import MODEL, SHARED

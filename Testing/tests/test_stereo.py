@@ -268,6 +268,20 @@ def test_no_frame_waits_longer_than_until_the_next(rigged):
     assert len(waiting.add(1, hands, SIZE, 100.0)) == 4
 
 
+def test_frame_that_the_second_camera_has_just_missed_does_not_wait(rigged):
+    estimator = StereoEstimator(PoseParameters(60.0, 0.0, (INTRINSICS,)), (INTRINSICS,), PAIR)
+    first = posed(rigged)
+    hands = [handOf(first)], [handOf(PAIR.toSecond(first))]
+    ready = []
+    for number in range(4):
+        # The first camera's frame comes 4 ms after the second one's, and in the end 20 ms.
+        timeMs = 33.0 * number
+        assert not estimator.add(1, hands[1], SIZE, timeMs)
+        ready += estimator.add(0, hands[0], SIZE, timeMs + (4.0 if number < 3 else 20.0))
+        assert len(ready) == min(number + 1, 3)
+    assert [ready[-1].hands["Right"].cameras, len(estimator.add(1, hands[1], SIZE, 132.0))] == [2, 1]
+
+
 # What one sees alone
 
 

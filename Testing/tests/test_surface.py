@@ -93,13 +93,13 @@ def test_at_rest_it_is_the_mesh(skin):
 
 
 def test_its_landmarks_have_the_proportions_of_mediapipes():
-    from LiveHandLib.pose.handpose import _DISTANCES
+    from LiveHandLib.pose.proportions import DISTANCES
 
     landmarks = restLandmarks()
     palmWidth = np.linalg.norm(landmarks[Landmark.INDEX_FINGER_MCP] - landmarks[Landmark.PINKY_MCP])
     off = [
         (np.linalg.norm(landmarks[a] - landmarks[b]) / palmWidth - ratio) / deviation
-        for (a, b), (ratio, deviation) in _DISTANCES.items()
+        for (a, b), (ratio, deviation) in DISTANCES.items()
     ]
     assert np.sqrt(np.mean(np.square(off))) < 0.6, "standard deviations; 1.1 if they were the joints"
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from LiveHandLib.detection import detector
 from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import BONES, LANDMARK_NAMES, Landmark
+from LiveHandLib.threads.schedule import GilSchedule
+from LiveHandLib.tracking import loop
 from support.paths import MODEL, ROOT
 
 
@@ -98,6 +101,20 @@ def test_another_stream_begins_as_with_another_tracker(shared, model):
             for time, (hand,) in zip((0, 33), expected, strict=True):
                 (found,) = handDetector.detect(shifted, time)
                 assert np.array_equal(found.imagePx, hand.imagePx) and np.array_equal(found.worldMm, hand.worldMm)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="Linux has that policy")
+def test_mediapipes_threads_do_not_interrupt_others(model):
+    def batch() -> set[int]:
+        threads = [int(name) for name in os.listdir("/proc/self/task")]
+        return {thread for thread in threads if os.sched_getscheduler(thread) == os.SCHED_BATCH}
+
+    before = batch()
+    kept = loop.KeptDetector()
+    kept.prepare(loop.Settings("", str(MODEL)), GilSchedule(), isPaired=True)
+    assert batch() > before and threading.get_native_id() not in batch()
+    kept.close()
+    assert batch() == before
 
 
 def test_model_is_used_only_as_it_should_be(tmp_path):

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..calibration.intrinsics import Intrinsics, choose
 from ..detection.detector import HANDEDNESSES, Hand
-from .handpose import DEFAULT_PALM_WIDTH_MM, HandPose
+from .handpose import HandPose
 from .identity import HandIdentity
+from .proportions import DEFAULT_PALM_WIDTH_MM
 from .smoothing import DEFAULT_DELAY_MS, OneEuro
 
 

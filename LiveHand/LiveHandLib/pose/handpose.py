@@ -14,99 +14,31 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import LiveHandError
-from ..landmarks import Landmark as L
+from ..landmarks import LANDMARK_NAMES
+from .proportions import (
+    CHILD,
+    DEFAULT_PALM_WIDTH_MM,
+    DEPTH_SDS,
+    FROM,
+    GREATEST_PALM_WIDTH_MM,
+    IMAGE_FACTORS,
+    LEAST_PALM_WIDTH_MM,
+    PARENT,
+    RATIO_SDS,
+    RATIOS,
+    TO,
+    WORLD_FACTORS,
+)
 
-DEFAULT_PALM_WIDTH_MM = 62.0
-"""From the index finger's to the little finger's knuckle in an adult hand, mm, when it has not been measured.
-
-Breadth of the hand over the knuckles is 74 to 91 mm in adults (5th percentile of women to 95th of men, ISO/TR
-7250-2); the centres of the outer two joints lie about 10 mm inside on either side.
-"""
-
-LEAST_PALM_WIDTH_MM, GREATEST_PALM_WIDTH_MM = 30.0, 110.0  # from a small child's to more than any adult's
-
-# Distances between landmarks, over the palm width, and how far one frame's are from them (standard deviation).
-# They are what MediaPipe's landmarks have, which lie on the backs of bent knuckles and not in the joints: medians over
-# images of hands of known shape, four rendered sequences of two rigged hands and one real hand seen by two cameras.
-# Over the palm the two differ by less than 5 %. The wrist is the landmark that is laid least surely.
-_DISTANCES = {
-    (L.WRIST, L.THUMB_CMC): (0.70, 0.08),
-    (L.THUMB_CMC, L.THUMB_MCP): (0.57, 0.05),
-    (L.THUMB_MCP, L.THUMB_IP): (0.44, 0.05),
-    (L.THUMB_IP, L.THUMB_TIP): (0.33, 0.04),
-    (L.WRIST, L.INDEX_FINGER_MCP): (1.475, 0.10),
-    (L.WRIST, L.MIDDLE_FINGER_MCP): (1.41, 0.12),
-    (L.WRIST, L.RING_FINGER_MCP): (1.31, 0.12),
-    (L.WRIST, L.PINKY_MCP): (1.25, 0.12),
-    (L.INDEX_FINGER_MCP, L.MIDDLE_FINGER_MCP): (0.36, 0.03),
-    (L.MIDDLE_FINGER_MCP, L.RING_FINGER_MCP): (0.34, 0.025),
-    (L.RING_FINGER_MCP, L.PINKY_MCP): (0.33, 0.03),
-    (L.INDEX_FINGER_MCP, L.RING_FINGER_MCP): (0.69, 0.04),
-    (L.MIDDLE_FINGER_MCP, L.PINKY_MCP): (0.67, 0.03),
-    (L.INDEX_FINGER_MCP, L.PINKY_MCP): (1.00, 0.03),
-    (L.THUMB_CMC, L.INDEX_FINGER_MCP): (1.00, 0.08),
-    (L.THUMB_CMC, L.PINKY_MCP): (1.25, 0.08),
-    (L.INDEX_FINGER_MCP, L.INDEX_FINGER_PIP): (0.64, 0.08),
-    (L.INDEX_FINGER_PIP, L.INDEX_FINGER_DIP): (0.38, 0.04),
-    (L.INDEX_FINGER_DIP, L.INDEX_FINGER_TIP): (0.28, 0.05),
-    (L.MIDDLE_FINGER_MCP, L.MIDDLE_FINGER_PIP): (0.72, 0.10),
-    (L.MIDDLE_FINGER_PIP, L.MIDDLE_FINGER_DIP): (0.38, 0.08),
-    (L.MIDDLE_FINGER_DIP, L.MIDDLE_FINGER_TIP): (0.27, 0.05),
-    (L.RING_FINGER_MCP, L.RING_FINGER_PIP): (0.65, 0.09),
-    (L.RING_FINGER_PIP, L.RING_FINGER_DIP): (0.33, 0.09),
-    (L.RING_FINGER_DIP, L.RING_FINGER_TIP): (0.265, 0.05),
-    (L.PINKY_MCP, L.PINKY_PIP): (0.51, 0.07),
-    (L.PINKY_PIP, L.PINKY_DIP): (0.26, 0.07),
-    (L.PINKY_DIP, L.PINKY_TIP): (0.235, 0.05),
-}
-
-# Along the bones from the wrist outwards: what to multiply the differences in depth with that MediaPipe gives in the
-# image and, in a hand of the default palm width, in its world landmarks; and how far their sum is from the truth
-# (standard deviation, over the palm width). The world landmarks' depths have errors of their own, so that both together
-# say more, except of the outer bones of a finger.
-#
-# Both differences are regressed on the true one, over images of hands of known shape: a real hand seen by two cameras,
-# and rendered hands of 13 proportions, from all sides, in 25 sets of sequences that count alike. Their sum is the best
-# linear unbiased estimate. (A regression of the truth on the differences would have the smaller errors for each bone
-# alone, but flatten the hand, and a hand that is taken to be flatter than it is comes out too far away.)
-_PALM, _THUMB, _PROXIMAL = (0.98, 0.37, 0.094), (1.24, 0.25, 0.163), (0.95, 0.77, 0.187)
-_MIDDLE, _DISTAL = (1.15, 0.0, 0.12), (0.6, 0.0, 0.075)
-_DEPTHS = {
-    (L.WRIST, L.MIDDLE_FINGER_MCP): (0.82, 0.34, 0.33),
-    (L.MIDDLE_FINGER_MCP, L.INDEX_FINGER_MCP): _PALM,
-    (L.MIDDLE_FINGER_MCP, L.RING_FINGER_MCP): _PALM,
-    (L.RING_FINGER_MCP, L.PINKY_MCP): _PALM,
-    (L.WRIST, L.THUMB_CMC): (0.82, 0.53, 0.16),
-    (L.THUMB_CMC, L.THUMB_MCP): _THUMB,
-    (L.THUMB_MCP, L.THUMB_IP): _THUMB,
-    (L.THUMB_IP, L.THUMB_TIP): _THUMB,
-    (L.INDEX_FINGER_MCP, L.INDEX_FINGER_PIP): _PROXIMAL,
-    (L.INDEX_FINGER_PIP, L.INDEX_FINGER_DIP): _MIDDLE,
-    (L.INDEX_FINGER_DIP, L.INDEX_FINGER_TIP): _DISTAL,
-    (L.MIDDLE_FINGER_MCP, L.MIDDLE_FINGER_PIP): _PROXIMAL,
-    (L.MIDDLE_FINGER_PIP, L.MIDDLE_FINGER_DIP): _MIDDLE,
-    (L.MIDDLE_FINGER_DIP, L.MIDDLE_FINGER_TIP): _DISTAL,
-    (L.RING_FINGER_MCP, L.RING_FINGER_PIP): _PROXIMAL,
-    (L.RING_FINGER_PIP, L.RING_FINGER_DIP): _MIDDLE,
-    (L.RING_FINGER_DIP, L.RING_FINGER_TIP): _DISTAL,
-    (L.PINKY_MCP, L.PINKY_PIP): _PROXIMAL,
-    (L.PINKY_PIP, L.PINKY_DIP): _MIDDLE,
-    (L.PINKY_DIP, L.PINKY_TIP): _DISTAL,
-}
-
-_N = len(L)
+_N = len(LANDMARK_NAMES)
 _sum = np.add.reduce  # as numpy's sum(), but without the Python code that this goes through
-_FROM, _TO = np.array(list(_DISTANCES)).T
-_RATIOS, _RATIO_SDS = np.array(list(_DISTANCES.values())).T
-_PARENT, _CHILD = np.array(list(_DEPTHS)).T
-_IMAGE_FACTORS, _WORLD_FACTORS, _DEPTH_SDS = np.array(list(_DEPTHS.values())).T
-_EACH_DISTANCE, _EACH_DEPTH = np.arange(len(_FROM)), np.arange(len(_PARENT))
+_EACH_DISTANCE, _EACH_DEPTH = np.arange(len(FROM)), np.arange(len(PARENT))
 # Relative depths of all landmarks from the differences along the bones, and about their mean.
-_DIFFERENCES = np.zeros((len(_PARENT), _N))
-_DIFFERENCES[_EACH_DEPTH, _CHILD], _DIFFERENCES[_EACH_DEPTH, _PARENT] = 1.0, -1.0
+_DIFFERENCES = np.zeros((len(PARENT), _N))
+_DIFFERENCES[_EACH_DEPTH, CHILD], _DIFFERENCES[_EACH_DEPTH, PARENT] = 1.0, -1.0
 _ABOUT_MEAN = np.linalg.pinv(_DIFFERENCES)
-_IMAGE_RELIEF = _IMAGE_FACTORS[:, None] * _DIFFERENCES
-_WORLD_RELIEF = _WORLD_FACTORS[:, None] * _DIFFERENCES / DEFAULT_PALM_WIDTH_MM
+_IMAGE_RELIEF = IMAGE_FACTORS[:, None] * _DIFFERENCES
+_WORLD_RELIEF = WORLD_FACTORS[:, None] * _DIFFERENCES / DEFAULT_PALM_WIDTH_MM
 
 # How far a hand moves away or nearer, and its landmarks among each other, in one ms: variances, mm^2.
 _COMMON_MM2_PER_MS, _SINGLE_MM2_PER_MS = 3.0, 2.0
@@ -150,13 +82,13 @@ class HandPose:
     def __init__(self, palmWidthMm: float = DEFAULT_PALM_WIDTH_MM, lengthsMm: Sequence[float] = ()) -> None:
         if not LEAST_PALM_WIDTH_MM <= palmWidthMm <= GREATEST_PALM_WIDTH_MM:
             raise LiveHandError("palmWidth", palmWidth=f"{palmWidthMm:g}")
-        self._lengths = palmWidthMm * _RATIOS
-        self._lengthSds = palmWidthMm * _RATIO_SDS
+        self._lengths = palmWidthMm * RATIOS
+        self._lengthSds = palmWidthMm * RATIO_SDS
         self._worldRelief = palmWidthMm * _WORLD_RELIEF
         self._lateralSd = palmWidthMm * _LATERAL_SD
-        self._precisions = 1.0 / np.concatenate([self._lengthSds, palmWidthMm * _DEPTH_SDS])
-        self._jacobian = np.zeros((len(_FROM) + len(_PARENT), _N))
-        self._jacobian[len(_FROM) :] = _DIFFERENCES * self._precisions[len(_FROM) :, None]
+        self._precisions = 1.0 / np.concatenate([self._lengthSds, palmWidthMm * DEPTH_SDS])
+        self._jacobian = np.zeros((len(FROM) + len(PARENT), _N))
+        self._jacobian[len(FROM) :] = _DIFFERENCES * self._precisions[len(FROM) :, None]
         if len(lengthsMm):
             self.setLengths(lengthsMm)
         self.reset()
@@ -207,8 +139,8 @@ class HandPose:
         relativeDepth = _bounded(relativeDepth, _LARGEST_SLOPE)
         relief = _IMAGE_RELIEF @ relativeDepth
         if worldDepthMm is None:
-            relief += _WORLD_FACTORS * (_DIFFERENCES @ relativeDepth)
-            reliefMm = np.zeros(len(_PARENT))
+            relief += WORLD_FACTORS * (_DIFFERENCES @ relativeDepth)
+            reliefMm = np.zeros(len(PARENT))
         else:
             reliefMm = self._worldRelief @ _bounded(worldDepthMm, _LARGEST_WORLD_MM)
         elapsed = timestampMs - self._lastMs
@@ -245,7 +177,7 @@ class HandPose:
         for _pass in range(2):  # how deep the relief in mm is over the distance, the first pass says
             shape = 1.0 + _ABOUT_MEAN @ (relief + reliefMm / depth)
             points = rays * shape[:, None]
-            across = points[_FROM] - points[_TO]
+            across = points[FROM] - points[TO]
             seen = np.sqrt(_sum(across * across, axis=1)) / self._lengthSds
             depth = seen @ (self._lengths / self._lengthSds) / max(seen @ seen, 1e-12)
             depth = min(max(depth, _NEAREST_MM), _FARTHEST_MM)
@@ -265,20 +197,20 @@ class HandPose:
         # A distance follows from the depths a and b of its ends and the products of their rays:
         # distance^2 = a (a ff - b ft) + b (b tt - a ft).
         products = rays @ rays.T
-        ff, tt, ft = products[_FROM, _FROM], products[_TO, _TO], products[_FROM, _TO]
+        ff, tt, ft = products[FROM, FROM], products[TO, TO], products[FROM, TO]
         # The relief grows with the distance; it is enough to know that as well as the start does.
         reliefMm = relief * (_sum(depths) / _N) + reliefMm
         expectedErrors = np.concatenate([self._lengths, reliefMm]) * self._precisions
         jacobian, precisions = self._jacobian, self._precisions
-        distances = len(_FROM)
+        distances = len(FROM)
 
         def errors(
             depths: np.ndarray,
         ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray, float]:
-            a, b = depths[_FROM], depths[_TO]
+            a, b = depths[FROM], depths[TO]
             alongA, alongB = a * ff - b * ft, b * tt - a * ft
             lengths = np.sqrt(np.maximum(a * alongA + b * alongB, _SHORTEST_MM2))
-            error = np.concatenate([lengths, depths[_CHILD] - depths[_PARENT]]) * precisions - expectedErrors
+            error = np.concatenate([lengths, depths[CHILD] - depths[PARENT]]) * precisions - expectedErrors
             weights = 1.0 / (1.0 + (error / _OUTLIER_SDS) ** 2)
             moved = depths - expected
             pull = information @ moved
@@ -289,7 +221,7 @@ class HandPose:
         error, weights, slopes, pull, cost = errors(depths)
         damping = 1e-3
         for _step in range(steps):
-            jacobian[_EACH_DISTANCE, _FROM], jacobian[_EACH_DISTANCE, _TO] = slopes
+            jacobian[_EACH_DISTANCE, FROM], jacobian[_EACH_DISTANCE, TO] = slopes
             weighted = jacobian.T * weights
             measured = weighted @ jacobian
             normal = measured + information

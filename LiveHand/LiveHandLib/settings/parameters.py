@@ -22,7 +22,7 @@ from ..errors import LiveHandError
 from ..navigation.points import COUNT, COUNT_NEEDED, DURATION_MS
 from ..navigation.reference import LOST_AFTER_MS, MARKER_SIDES_MM, PRINTED_LINE_MM, PRINTED_LINES_MM
 from ..navigation.traces import SMOOTHING_MS, SPACING_MM
-from ..pose import coordinates, handpose, smoothing
+from ..pose import coordinates, proportions, smoothing
 from ..scene import gestures, handnodes
 from ..scene.cameraview import HandOverImage
 from ..scene.navigation import Finger, Side
@@ -120,8 +120,8 @@ class LiveHandParameterNode:
     everyFrame: bool = False
     modelPath: str = ""
     modelSha256: str = ""
-    palmWidthMm: Annotated[float, WithinRange(handpose.LEAST_PALM_WIDTH_MM, handpose.GREATEST_PALM_WIDTH_MM)] = (
-        handpose.DEFAULT_PALM_WIDTH_MM
+    palmWidthMm: Annotated[float, WithinRange(proportions.LEAST_PALM_WIDTH_MM, proportions.GREATEST_PALM_WIDTH_MM)] = (
+        proportions.DEFAULT_PALM_WIDTH_MM
     )
     smoothingMs: Annotated[float, WithinRange(0.0, 500.0)] = smoothing.DEFAULT_DELAY_MS
     pointer: bool = False

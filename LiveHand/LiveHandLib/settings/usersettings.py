@@ -10,7 +10,7 @@ import qt
 import slicer
 
 from ..camera.devices import Camera
-from ..stereo.triangulation import DISTANCES
+from ..pose.proportions import DISTANCES
 
 
 class UserSettings:

@@ -1,5 +1,6 @@
 """Where two cameras are to each other. Knows numpy, nothing of Qt or MRML."""
 
+import functools
 import io
 import json
 import zipfile
@@ -69,13 +70,16 @@ class CameraPair:
         :param first: (n, 2) x/z and y/z in the first camera's coordinate system.
         :param second: (n, 2) the same points' in the second camera's.
         """
+        essential = self._essential
+        lines, backLines = first @ essential[:, :2].T + essential[:, 2], second @ essential[:2] + essential[2]
+        slopes = np.square(lines[:, :2]).sum(axis=1) + np.square(backLines[:, :2]).sum(axis=1)
+        apart = (second * lines[:, :2]).sum(axis=1) + lines[:, 2]
+        return np.abs(apart) / np.sqrt(np.maximum(slopes, 1e-12))
+
+    @functools.cached_property
+    def _essential(self) -> np.ndarray:
         x, y, z = self.translationMm
-        essential = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ self.rotation
-        ones = np.ones((len(first), 1))
-        one, other = np.hstack([first, ones]), np.hstack([second, ones])
-        lines, backLines = one @ essential.T, other @ essential
-        slopes = (lines[:, :2] ** 2).sum(axis=1) + (backLines[:, :2] ** 2).sum(axis=1)
-        return np.abs((other * lines).sum(axis=1)) / np.sqrt(np.maximum(slopes, 1e-12))
+        return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) @ self.rotation
 
     # Files
 

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..landmarks import LANDMARK_NAMES
-from ..pose.handpose import _DEPTHS, _DISTANCES
+from ..pose.proportions import (
+    CHILD,
+    DEPTH_SDS,
+    FROM,
+    IMAGE_FACTORS,
+    PARENT,
+    RATIO_SDS,
+    RATIOS,
+    TO,
+    WORLD_FACTORS,
+)
 from .pair import CameraPair
 
 _N = len(LANDMARK_NAMES)
 _sum = np.add.reduce
-DISTANCES = tuple(_DISTANCES)
-"""The pairs of landmarks of which the distances are known, or learnt."""
-_FROM, _TO = np.array(DISTANCES).T
-_RATIOS, _RATIO_SDS = np.array(list(_DISTANCES.values())).T
-_PARENT, _CHILD = np.array(list(_DEPTHS)).T
-_IMAGE_FACTORS, _WORLD_FACTORS, _DEPTH_SDS = np.array(list(_DEPTHS.values())).T
-_DEPTH_FACTORS = _IMAGE_FACTORS + _WORLD_FACTORS  # here the image's depths count for both
+_DEPTH_FACTORS = IMAGE_FACTORS + WORLD_FACTORS  # here the image's depths count for both
 
 # Standard deviations over the palm width. On rendered hands (Testing/support/stereoscene.py) the fingertip's median
 # error changes by 0.1 mm if the first is 0.02 or 0.04, and by 0.2 mm if the others are half or double as much.
@@ -43,9 +47,9 @@ thirds of the landmarks of rendered hands are within the standard deviation that
 _NEAREST_MM, _FARTHEST_MM = 80.0, 3000.0
 _FARTHEST_PAIR = 1e5  # mm; of two rays that are almost parallel
 
-# The rows of the Jacobian: in each view the directions (x and y of each landmark) and the relative depths; the lengths.
-_DIRECTIONS, _RELIEFS, _LENGTHS = 2 * _N, len(_PARENT), len(_FROM)
-_VIEW = _DIRECTIONS + _RELIEFS
+# The rows of the Jacobian: of the first and of the second view the directions (x and y of each landmark), of both the
+# relative depths; the lengths.
+_DIRECTIONS, _RELIEFS, _LENGTHS = 4 * _N, 2 * len(PARENT), len(FROM)
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def triangulated(pair: CameraPair, first: np.ndarray, second: np.ndarray) -> np.
 
 def distances(pointsMm: np.ndarray) -> np.ndarray:
     """The distances between the landmarks whose lengths are learnt, mm: (n,), in the order of the one-camera pose's."""
-    across = pointsMm[_FROM] - pointsMm[_TO]
+    across = pointsMm[FROM] - pointsMm[TO]
     return np.sqrt(_sum(across * across, axis=1))
 
 
@@ -102,8 +106,8 @@ class StereoPose:
 
     def __init__(self, pair: CameraPair) -> None:
         self.pair = pair
-        self._jacobian = np.zeros((2 * _VIEW + _LENGTHS, 3 * _N))
-        self._axes = (np.eye(3), pair.rotation)
+        self._jacobian = np.zeros((_DIRECTIONS + _RELIEFS + _LENGTHS, 3 * _N))
+        self._axes = np.stack([np.eye(3), pair.rotation])
         self.setLengths(np.zeros(0))
         self.reset()
 
@@ -119,7 +123,7 @@ class StereoPose:
         :param lengthsMm: as :func:`distances` gives them, mm; empty for the proportions of most hands.
         """
         self._lengths = lengthsMm
-        self._palmWidth = float(np.median((lengthsMm / _RATIOS)[_PALM])) if len(lengthsMm) else 0.0
+        self._palmWidth = float(np.median((lengthsMm / RATIOS)[_PALM])) if len(lengthsMm) else 0.0
 
     def update(self, first: View, second: View, timestampMs: float) -> tuple[np.ndarray, np.ndarray]:
         """Estimate the pose at a time at which both views are given.
@@ -127,89 +131,95 @@ class StereoPose:
         :returns: (21, 3) landmarks in the first camera's coordinate system, mm, and (21,) the standard deviation of
             each one's distance from where it truly is, mm.
         """
-        views = (first, second)
         met = triangulated(self.pair, first.directions, second.directions)
-        palmWidth = self._palmWidth or float(np.clip(np.median((distances(met) / _RATIOS)[_PALM]), 30.0, 110.0))
-        lengths = self._lengths if len(self._lengths) else palmWidth * _RATIOS
-        known = palmWidth, lengths
+        palmWidth = self._palmWidth or float(np.clip(np.median((distances(met) / RATIOS)[_PALM]), 30.0, 110.0))
         elapsed = timestampMs - self._lastMs
         starts, expected, information = [met], met, np.zeros(_N)
         if self.pointsMm is not None and 0 <= elapsed < _STALE_MS:
             expected = self.pointsMm
             information = 1.0 / (self._variances + elapsed * _GROWTH_MM2_PER_MS + 1.0)
             starts.append(expected)
-        errors = [self._errors(start, views, known, expected, information) for start in starts]
+        fit = _Fit(self.pair, (first, second), palmWidth, self._lengths, expected, information)
+        self._writeViews(fit)
+        errors = [fit.errors(start) for start in starts]
         best = int(np.argmin([error[-1] for error in errors]))
         points, error = starts[best], errors[best]
-        for step in range(_STEPS):
-            if step:
-                error = self._errors(points, views, known, expected, information)
-            normal, gradient = self._normal(points, views, known, error, expected, information)
-            points = points - np.linalg.solve(normal, gradient).reshape(_N, 3)
-        variances = np.linalg.inv(normal).diagonal().reshape(_N, 3).sum(axis=1)
+        for _step in range(_STEPS - 1):
+            points = points - np.linalg.solve(*self._normal(points, fit, error)).reshape(_N, 3)
+            error = fit.errors(points)
+        normal, gradient = self._normal(points, fit, error)
+        inverse = np.linalg.inv(normal)
+        points = points - (inverse @ gradient).reshape(_N, 3)
+        variances = _sum(inverse.diagonal().reshape(_N, 3), axis=1)
         self.pointsMm, self._variances, self._lastMs = points, variances / 3.0, timestampMs
         return points, np.sqrt(variances + (_LATERAL_SD * palmWidth) ** 2)
 
-    def _errors(
-        self,
-        points: np.ndarray,
-        views: tuple[View, View],
-        known: tuple[float, np.ndarray],
-        expected: np.ndarray,
-        information: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """The errors of all rows over their standard deviations, their weights, the bones' vectors and the cost."""
-        palmWidth, lengths = known
-        parts, weights, cost = [], [], 0.0
-        for view, inView in zip(views, (points, self.pair.toSecond(points)), strict=True):
-            depths = inView[:, 2]
-            across = (inView[:, :2] - view.directions * depths[:, None]) / (_RAY_SD * palmWidth * view.inflation)
-            squares = _sum(across * across, axis=1) / _OUTLIER_SDS[0] ** 2
-            relief = _DEPTH_FACTORS * (view.relativeDepths[_CHILD] - view.relativeDepths[_PARENT])
-            relief = depths[_CHILD] - depths[_PARENT] - relief * (_sum(depths) / _N)
-            relief /= _DEPTH_SDS * (_RELIEF_SDS * palmWidth)
-            reliefSquares = (relief / _OUTLIER_SDS[1]) ** 2
-            parts += [across.ravel(), relief]
-            weights += [np.repeat(1.0 / (1.0 + squares), 2), 1.0 / (1.0 + reliefSquares)]
-            cost += _OUTLIER_SDS[0] ** 2 * _sum(np.log1p(squares)) + _OUTLIER_SDS[1] ** 2 * _sum(
-                np.log1p(reliefSquares)
-            )
-        bones = points[_FROM] - points[_TO]
-        bone = (np.sqrt(_sum(bones * bones, axis=1)) - lengths) / (_RATIO_SDS * palmWidth)
-        squares = (bone / _OUTLIER_SDS[1]) ** 2
-        cost += _OUTLIER_SDS[1] ** 2 * _sum(np.log1p(squares))
-        moved = points - expected
-        cost += _sum(information * _sum(moved * moved, axis=1))
-        return np.concatenate([*parts, bone]), np.concatenate([*weights, 1.0 / (1.0 + squares)]), bones, float(cost)
+    def _writeViews(self, fit: "_Fit") -> None:
+        """The Jacobian's rows that are the same wherever the points are."""
+        jacobian, axes = self._jacobian, self._axes
+        rows = (axes[:, None, :2] - fit.directions[:, :, :, None] * axes[:, None, 2:]) * fit.rayPrecisions[..., None]
+        jacobian[_ROWS, _COLUMNS] = rows
+        slopes = axes[:, None, 2] * fit.reliefPrecisions[:, None]
+        jacobian[_RELIEF_ROWS, _CHILD_COLUMNS] = slopes
+        jacobian[_RELIEF_ROWS, _PARENT_COLUMNS] = -slopes
 
     def _normal(
-        self,
-        points: np.ndarray,
-        views: tuple[View, View],
-        known: tuple[float, np.ndarray],
-        error: tuple[np.ndarray, np.ndarray, np.ndarray, float],
-        expected: np.ndarray,
-        information: np.ndarray,
+        self, points: np.ndarray, fit: "_Fit", error: tuple[np.ndarray, np.ndarray, np.ndarray, float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """The normal equations' matrix (63, 63) and right side (63,)."""
-        palmWidth, _lengths = known
         errors, weights, bones, _cost = error
         jacobian = self._jacobian
-        for number, (view, axes) in enumerate(zip(views, self._axes, strict=True)):
-            begin = number * _VIEW
-            rows = (axes[:2] - view.directions[:, :, None] * axes[2]) / (_RAY_SD * palmWidth * view.inflation)
-            jacobian[begin + _ROWS, _COLUMNS] = rows
-            slopes = axes[2] / (_DEPTH_SDS * (_RELIEF_SDS * palmWidth))[:, None]
-            jacobian[begin + _RELIEF_ROWS, _CHILD_COLUMNS] = slopes
-            jacobian[begin + _RELIEF_ROWS, _PARENT_COLUMNS] = -slopes
         lengths = np.sqrt(_sum(bones * bones, axis=1)) + 1e-6
-        slopes = bones / (lengths * _RATIO_SDS * palmWidth)[:, None]
+        slopes = bones * (fit.lengthPrecisions / lengths)[:, None]
         jacobian[_LENGTH_ROWS, _FROM_COLUMNS] = slopes
         jacobian[_LENGTH_ROWS, _TO_COLUMNS] = -slopes
         weighted = jacobian.T * weights
         normal = weighted @ jacobian
-        normal.flat[:: 3 * _N + 1] += np.repeat(information, 3) + 1e-6
-        return normal, weighted @ errors + (information[:, None] * (points - expected)).ravel()
+        normal.flat[:: 3 * _N + 1] += np.repeat(fit.information, 3) + 1e-6
+        return normal, weighted @ errors + (fit.information[:, None] * (points - fit.expected)).ravel()
+
+
+class _Fit:
+    """What is known of the points of one frame. The precisions are one over standard deviations."""
+
+    def __init__(
+        self,
+        pair: CameraPair,
+        views: tuple[View, View],
+        palmWidth: float,
+        lengths: np.ndarray,
+        expected: np.ndarray,
+        information: np.ndarray,
+    ) -> None:
+        self._pair, self.expected, self.information = pair, expected, information
+        self.directions = np.stack([view.directions for view in views])
+        depths = np.stack([view.relativeDepths for view in views])
+        self._reliefs = _DEPTH_FACTORS * (depths[:, CHILD] - depths[:, PARENT])
+        self._lengths = lengths if len(lengths) else palmWidth * RATIOS
+        inflations = np.array([view.inflation for view in views])
+        self.rayPrecisions = (1.0 / (_RAY_SD * palmWidth * inflations))[:, None, None]
+        self.reliefPrecisions = 1.0 / (DEPTH_SDS * (_RELIEF_SDS * palmWidth))
+        self.lengthPrecisions = 1.0 / (RATIO_SDS * palmWidth)
+
+    def errors(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        """The errors of all rows over their standard deviations, their weights, the bones' vectors and the cost."""
+        inViews = np.stack([points, self._pair.toSecond(points)])
+        depths = inViews[:, :, 2]
+        across = (inViews[:, :, :2] - self.directions * depths[:, :, None]) * self.rayPrecisions
+        bones = points[FROM] - points[TO]
+        relief = depths[:, CHILD] - depths[:, PARENT] - self._reliefs * (_sum(depths, axis=1) / _N)[:, None]
+        bone = (np.sqrt(_sum(bones * bones, axis=1)) - self._lengths) * self.lengthPrecisions
+        others = np.concatenate([(relief * self.reliefPrecisions).ravel(), bone])
+        ray = 1.0 + _sum(across * across, axis=2).ravel() / _OUTLIER_SDS[0] ** 2
+        other = 1.0 + others * others / _OUTLIER_SDS[1] ** 2
+        moved = points - self.expected
+        cost = (
+            _OUTLIER_SDS[0] ** 2 * _sum(np.log(ray))
+            + _OUTLIER_SDS[1] ** 2 * _sum(np.log(other))
+            + _sum(self.information * _sum(moved * moved, axis=1))
+        )
+        weights = 1.0 / np.concatenate([np.repeat(ray, 2), other])
+        return np.concatenate([across.ravel(), others]), weights, bones, float(cost)
 
 
 def _columns(landmarks: np.ndarray) -> np.ndarray:
@@ -217,7 +227,9 @@ def _columns(landmarks: np.ndarray) -> np.ndarray:
     return 3 * landmarks[:, None] + np.arange(3)
 
 
-_ROWS, _COLUMNS = np.arange(_DIRECTIONS).reshape(_N, 2, 1), _columns(np.arange(_N))[:, None]
-_RELIEF_ROWS, _LENGTH_ROWS = _DIRECTIONS + np.arange(_RELIEFS)[:, None], 2 * _VIEW + np.arange(_LENGTHS)[:, None]
-_CHILD_COLUMNS, _PARENT_COLUMNS, _FROM_COLUMNS, _TO_COLUMNS = map(_columns, (_CHILD, _PARENT, _FROM, _TO))
-_PALM = np.flatnonzero(0.06 * np.minimum(_RATIOS, 0.7) > _RATIO_SDS)  # the distances that a hand has in every pose
+_ROWS = np.arange(_DIRECTIONS).reshape(2, _N, 2, 1)
+_COLUMNS = _columns(np.arange(_N))[:, None]
+_RELIEF_ROWS = _DIRECTIONS + np.arange(_RELIEFS).reshape(2, -1, 1)
+_LENGTH_ROWS = _DIRECTIONS + _RELIEFS + np.arange(_LENGTHS)[:, None]
+_CHILD_COLUMNS, _PARENT_COLUMNS, _FROM_COLUMNS, _TO_COLUMNS = map(_columns, (CHILD, PARENT, FROM, TO))
+_PALM = np.flatnonzero(0.06 * np.minimum(RATIOS, 0.7) > RATIO_SDS)  # the distances that a hand has in every pose

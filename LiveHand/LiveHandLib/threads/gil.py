@@ -13,10 +13,8 @@ waits until all are in their next one. In between the GUI thread is free. A call
 half a millisecond as a rule: a timer counts in milliseconds, and what is noticed later lags.
 """
 
-import contextlib
 import ctypes
 import math
-import os
 import sys
 import threading
 import time
@@ -59,20 +57,6 @@ def canRunPythonInQThread() -> bool:
     if switch:
         switch(True)
     return switch is not None
-
-
-def reserveCoreForGui() -> None:
-    """Keep the calling thread, and the threads that it starts from now on, off one of the computer's cores.
-
-    For detection, which is passed from thread to thread: left to itself, Linux runs these and the GUI thread by
-    turns on one core while another one is idle. On two cores LiveHand is a fifth faster without that, and holds up the
-    GUI thread less. Other systems do not let a thread choose for those that it starts; there nothing happens.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        cores = os.sched_getaffinity(0)
-        if len(cores) > 1:
-            with contextlib.suppress(OSError):  # a container may forbid it
-                os.sched_setaffinity(0, cores - {min(cores)})
 
 
 class _QtThread(qt.QThread):

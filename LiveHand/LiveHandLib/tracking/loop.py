@@ -19,7 +19,7 @@ from ..detection import detector
 from ..errors import LiveHandError
 from ..navigation.reference import LOST_AFTER_MS, Marker, ReferenceTracker
 from ..pose.estimator import PoseParameters, ReferencePose
-from ..threads.gil import reserveCoreForGui
+from ..threads.cores import reserveCoreForGui, startingBatchThreads
 from ..threads.schedule import GilSchedule
 from . import hints
 
@@ -169,22 +169,24 @@ class KeptDetector:
 
     def __init__(self) -> None:
         self._detector: detector.HandDetector | None = None
-        self._kind: tuple[str, int] | None = None
+        self._kind: tuple[str, int, bool] | None = None
 
-    def prepare(self, settings: Settings, schedule: GilSchedule) -> detector.HandDetector | None:
-        """Begin another stream; with the same detector if model and number of hands are the same.
+    def prepare(self, settings: Settings, schedule: GilSchedule, isPaired: bool) -> detector.HandDetector | None:
+        """Begin another stream; with the same detector if it would be made alike.
 
+        :param isPaired: see :class:`TrackingLoop`: MediaPipe's threads keep to the cores on which they were started.
         :returns: the detector if it is a new one.
         :raises LiveHandError: see :func:`detector.loadModel` and :class:`detector.HandDetector`.
         """
         model = detector.loadModel(settings.modelPath, settings.modelSha256)
-        kind = settings.modelSha256, settings.numberOfHands
+        kind = settings.modelSha256, settings.numberOfHands, isPaired
         if self._detector and self._kind == kind:
             with self._closedOnError():
                 self._detector.restart()
             return None
         self.close()
-        self._detector = detector.HandDetector(model, settings.numberOfHands, schedule)
+        with startingBatchThreads():
+            self._detector = detector.HandDetector(model, settings.numberOfHands, schedule)
         self._kind = kind
         return self._detector
 
@@ -264,6 +266,7 @@ class TrackingLoop:
     :param post: called from the thread with this loop and a :class:`Message`; must not wait.
     :param gate: passed before the first frame is taken, together with another loop's thread: a file plays from then on.
         To be aborted when this loop is stopped.
+    :param isPaired: another camera's hands are detected meanwhile: on two cores, one for both would be too little.
 
     :ivar settings: as the parameter; replaced by others that differ in what can be changed while live.
     :ivar stop: set it to have the loop come to its end.
@@ -277,6 +280,7 @@ class TrackingLoop:
         schedule: GilSchedule,
         post: Callable[["TrackingLoop", Message], None],
         gate: threading.Barrier | None = None,
+        isPaired: bool = False,
     ) -> None:
         self.settings = settings
         self.stop = threading.Event()
@@ -286,6 +290,7 @@ class TrackingLoop:
         self._schedule = schedule
         self._postTo = post
         self.gate = gate
+        self._isPaired = isPaired
         self._tracker: ReferenceTracker | None = None
         self._camera: tuple[tuple[Intrinsics, ...], tuple[int, int]] = (), (0, 0)
         self._intrinsics: Intrinsics | None = None  # of that camera
@@ -323,8 +328,10 @@ class TrackingLoop:
                     reader.close()
 
     def _track(self, reader: framereader.FrameReader, meter: _Meter) -> None:
-        reserveCoreForGui()  # with all that MediaPipe starts; the reader, which may have to decode, has been started
-        made = self._kept.prepare(self.settings, self._schedule)
+        if not self._isPaired:
+            # With all that MediaPipe starts; the reader, which may have to decode, has been started.
+            reserveCoreForGui()
+        made = self._kept.prepare(self.settings, self._schedule, self._isPaired)
         if made:
             self._post(DetectorMade(made.messages))
         if self.gate:

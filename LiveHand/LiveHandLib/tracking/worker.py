@@ -118,6 +118,7 @@ class TrackingWorker(qt.QObject):
             lender().schedule,
             self._post,
             self.pairing.gate if self.pairing else None,
+            isPaired=self.pairing is not None,
         )
         self._partsDone = 0
         self.lastStatistics = Statistics()
