@@ -170,21 +170,17 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
         :param source: a camera, its index, or the path of a video or image file.
         """
-        if isinstance(source, int):
-            source = Camera(source, f"#{source}")
-        elif not isinstance(source, Camera):
-            source = devices.cameraOf(str(source)) or source
-        parameterNode = self.getParameterNode()
+        parameterNode, text = self.getParameterNode(), devices.sourceOf(source)
         with slicer.util.NodeModify(parameterNode):
-            parameterNode.source = devices.sourceOf(source) if isinstance(source, Camera) else str(source)
-            if isinstance(source, Camera):
-                parameterNode.resolution = self._resolutionFor(source)
+            parameterNode.source = text
+            if camera := devices.cameraOf(text):
+                calibrations = self.cameraCalibrations.of(camera, parameterNode.mirrored)
+                parameterNode.resolution = self._resolutionFor(camera, calibrations)
 
-    def _resolutionFor(self, camera: Camera) -> str:
+    def _resolutionFor(self, camera: Camera, calibrations: tuple[Intrinsics, ...]) -> str:
         """The one chosen last for the camera, or else that of its newest calibration, or the default."""
         resolution = self.userSettings.resolution(camera)
         if resolution is None:
-            calibrations = self.calibrations()
             resolution = devices.resolutionOf(calibrations[0].imageSize if calibrations else devices.DEFAULT_SIZE)
         return resolution
 
@@ -422,10 +418,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
 
         :param source: a camera, its index, the path of a video file, or None.
         """
-        if isinstance(source, int):
-            source = Camera(source, f"#{source}")
-        text = devices.sourceOf(source) if isinstance(source, Camera) else str(source or "")
-        self.getParameterNode().secondSource = text
+        self.getParameterNode().secondSource = "" if source is None else devices.sourceOf(source)
 
     def findPair(self, board: Board | None = None) -> None:
         """Have a board held before both cameras show where they are, while Live is on; ``pairing.pair`` is the result.
@@ -461,14 +454,10 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         if not second or settings.board:
             return None
         calibrations = self.cameraCalibrations.of(second, parameterNode.secondMirrored)
-        resolution = self.userSettings.resolution(second) if isinstance(second, Camera) else None
-        size = devices.sizeOf(resolution) if resolution is not None else None
-        if resolution is None and isinstance(second, Camera):
-            size = calibrations[0].imageSize if calibrations else devices.DEFAULT_SIZE
         return dataclasses.replace(
             settings,
             source=second,
-            size=size,
+            size=devices.sizeOf(self._resolutionFor(second, calibrations)) if isinstance(second, Camera) else None,
             mirrored=parameterNode.secondMirrored,
             poseParameters=dataclasses.replace(settings.poseParameters, calibrations=calibrations),
         )

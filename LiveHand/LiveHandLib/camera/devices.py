@@ -9,6 +9,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..calibration.intrinsics import SIDES_PX
 from ..errors import LiveHandError
@@ -210,9 +211,14 @@ def calibrationNames(camera: Camera) -> tuple[str, ...]:
     return (" ".join(filter(None, (base, model, serial or place))), camera.name)
 
 
-def sourceOf(camera: Camera) -> str:
-    """How a camera is written in the parameter node."""
-    return f"camera:{camera.id or camera.index}:{camera.name}"
+def sourceOf(source: Camera | int | str | Path) -> str:
+    """How a source is written in the parameter node.
+
+    :param source: a camera, its index, or the path of a file, which is written as it is.
+    """
+    if isinstance(source, int):
+        source = Camera(source, f"#{source}")
+    return f"camera:{source.id or source.index}:{source.name}" if isinstance(source, Camera) else str(source)
 
 
 def cameraOf(source: str) -> Camera | None:
