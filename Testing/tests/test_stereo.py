@@ -13,7 +13,7 @@ from LiveHandLib.errors import LiveHandError
 from LiveHandLib.landmarks import Landmark
 from LiveHandLib.pose.estimator import PoseParameters
 from LiveHandLib.stereo.bones import BoneLengths
-from LiveHandLib.stereo.estimator import MOVED_FRAMES, StereoEstimator
+from LiveHandLib.stereo.estimator import MOVED, MOVED_FRAMES, StereoEstimator
 from LiveHandLib.stereo.pair import CameraPair, PairCollector
 from LiveHandLib.stereo.triangulation import StereoPose, View, distances, triangulated
 from LiveHandLib.stereo.views import AHEAD_MS, CameraViews
@@ -344,6 +344,23 @@ def test_moved_camera_is_noticed_and_not_used(rigged):
     assert frames[-1].hands["Right"].cameras == 1
     # It is put back.
     frames, _estimator = track(rigged, seconds=4.0, speed=0.1, estimator=estimator, startMs=4000.0)
+    assert frames[-1].hands["Right"].cameras == 2
+
+
+@pytest.mark.parametrize("degrees, isNoticed", [(5.0, True), (-5.0, True), (1.0, False)])
+def test_camera_turned_along_the_lines_is_noticed_by_the_hands_size(rigged, degrees, isNoticed):
+    """The cameras stand beside each other: turned to the side, each still sees the hand at the same height."""
+    pair = pairAt(30.0)
+    frames, estimator = track(rigged, seconds=4.0, speed=0.0, pair=pair)
+    assert not estimator.isMoved()
+    turned = rotation("y", degrees)[:3, :3]
+    moved = CameraPair(turned @ pair.rotation, turned @ pair.translationMm)
+    more = {"seconds": 3.0, "speed": 0.0, "estimator": estimator, "pair": pair}
+    frames, _estimator = track(rigged, truePair=moved, startMs=4000.0, **more)
+    assert estimator.epipolarError() < MOVED
+    assert [estimator.isMoved(), frames[-1].hands["Right"].cameras] == [isNoticed, 1 if isNoticed else 2]
+    # It is put back.
+    frames, _estimator = track(rigged, startMs=7000.0, **more)
     assert frames[-1].hands["Right"].cameras == 2
 
 

@@ -1,9 +1,11 @@
-"""The lengths of a user's bones, learnt from what two cameras see. Knows numpy, nothing of Qt or MRML."""
+"""The lengths of a user's bones, and the size of a hand, from what two cameras see. Knows numpy, nothing of Qt or
+MRML."""
 
 from collections import deque
 
 import numpy as np
 
+from ..pose.proportions import RATIOS
 from .triangulation import distances
 
 
@@ -36,3 +38,39 @@ class BoneLengths:
             return False
         self.lengthsMm = np.median(np.array(self._seen), axis=0)
         return True
+
+
+class HandSize:
+    """How large a hand seems by the rays alone, compared with how large it seemed when it appeared.
+
+    A hand does not grow; where it seems to, the cameras are not where they were.
+    """
+
+    EVERY = 3
+    REFERENCE, RECENT = 20, 10
+    """Of every third frame: how many have their medians compared."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[float] = []
+        self._last: deque[float] = deque(maxlen=self.RECENT)
+
+    def isDue(self) -> bool:
+        """Whether the next frame's landmarks are to be added."""
+        self._count += 1
+        return self._count % self.EVERY == 0
+
+    def add(self, pointsMm: np.ndarray) -> None:
+        """Take a frame's landmarks, (21, 3) mm, as :func:`triangulation.triangulated` gives them."""
+        size = float(np.median(distances(pointsMm) / RATIOS))
+        if len(self._first) < self.REFERENCE:
+            self._first.append(size)
+        else:
+            self._last.append(size)
+
+    def change(self) -> float:
+        """By how much of its size it seems larger, or smaller (below 0), than at first; 0 as long as that is not
+        known."""
+        if len(self._last) < self.RECENT:
+            return 0.0
+        return float(np.median(self._last) / np.median(self._first)) - 1.0
