@@ -25,9 +25,10 @@ RELEASE_MS = 60.0
 LONGEST_GAP_MS = 300.0
 """Between frames, ms; after more of it, or if the clock goes back, nothing is held any more."""
 
-CLOSED, OPEN = 0.75, 1.05
+CLOSED, OPENING, OPEN = 0.6, 0.75, 1.05
 """Distance of the fingertips over the palm's size (see :func:`fingertipDistance`) below which the fingers are together,
-and above which they are apart."""
+above which those that hold may be about to open, and above which they are apart. The open hand of a steep view seems to
+have 0.63 at times."""
 
 ON_FINGER, FIST = 1.6, 3.2
 """What makes a fist, see :func:`isFist`: the distance of the thumb's tip from the tip of the index finger over that
@@ -209,7 +210,7 @@ class PinchRecognizer:
                     return events
                 return []
             state.since = None
-            if distance > CLOSED:  # the fingers may be about to open, which moves their tips
+            if distance > OPENING:  # which moves their tips
                 return []
             if timestampMs - state.startedMs < SETTLE_MS:
                 state.hold.take(hand.cameraMm)
