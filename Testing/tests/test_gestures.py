@@ -102,6 +102,17 @@ def test_pinch_has_to_last():
     assert stream.names() == []
 
 
+def test_fingers_that_nearly_touch_hold_on_but_take_no_hold():
+    """As the open hand of a steep view seems to have them."""
+    nearly = next(at(part) for part in np.linspace(0.0, 1.0, 200) if fingertipDistance(at(part)) < 0.68)
+    stream = Stream()
+    stream.show(5, Right=at(0.0))
+    assert not stream.show(30, Right=nearly)
+    stream.show(10, Right=at(1.0))
+    assert stream.names() == [STARTED]
+    assert len(stream.show(30, Right=nearly)) == 30 and stream.names() == [STARTED]
+
+
 def test_pinch_begins_when_it_has_lasted():
     stream = Stream()
     stream.show(5, Right=at(0.0))
