@@ -669,11 +669,11 @@ def rewritten(
 def boardPaster(size: tuple[int, int]):
     """A function that draws :data:`BOARD` into an image of this size, given the frame's number."""
     from support.boardrender import BoardRenderer, turned
+    from support.handrender import HandCamera
 
     width, height = size
-    focal = width / (2.0 * np.tan(np.radians(30.0)))
-    matrix = np.array([[focal, 0.0, width / 2.0], [0.0, focal, height / 2.0], [0.0, 0.0, 1.0]])
-    renderer, rotation = BoardRenderer(BOARD, matrix, np.zeros(5), size), turned(20.0, 10.0, 0.0)
+    matrix = HandCamera.typical(size).matrix
+    renderer, rotation = BoardRenderer(BOARD, matrix, np.zeros(5), size), turned(20.0, 10.0)
 
     def paste(image: np.ndarray, number: int) -> None:
         phase = number % (2 * BOARD_FRAMES) - BOARD_FRAMES

@@ -15,7 +15,9 @@ from ..pose.proportions import (
     CHILD,
     DEPTH_SDS,
     FROM,
+    GREATEST_PALM_WIDTH_MM,
     IMAGE_FACTORS,
+    LEAST_PALM_WIDTH_MM,
     PARENT,
     RATIO_SDS,
     RATIOS,
@@ -132,7 +134,9 @@ class StereoPose:
             each one's distance from where it truly is, mm.
         """
         met = triangulated(self.pair, first.directions, second.directions)
-        palmWidth = self._palmWidth or float(np.clip(np.median((distances(met) / RATIOS)[_PALM]), 30.0, 110.0))
+        palmWidth = self._palmWidth or float(
+            np.clip(np.median((distances(met) / RATIOS)[_PALM]), LEAST_PALM_WIDTH_MM, GREATEST_PALM_WIDTH_MM)
+        )
         elapsed = timestampMs - self._lastMs
         starts, expected, information = [met], met, np.zeros(_N)
         if self.pointsMm is not None and 0 <= elapsed < _STALE_MS:
