@@ -7,9 +7,12 @@ import pytest
 from LiveHandLib.calibration.board import Board
 from LiveHandLib.calibration.intrinsics import Intrinsics
 from LiveHandLib.camera.devices import Camera, sameDevice
+from LiveHandLib.camera.framereader import Frame
 from LiveHandLib.landmarks import Landmark
 from LiveHandLib.panel.sentences import sentence
+from LiveHandLib.pose.estimator import PoseParameters, ReferencePose
 from LiveHandLib.stereo.pair import CameraPair
+from LiveHandLib.tracking.pairing import Pairing
 from support.boardrender import BoardRenderer, turned
 from support.helpers import settled
 from support.stereoscene import TAKES, clipFolder
@@ -237,6 +240,28 @@ def test_board_that_both_see_shows_where_the_cameras_are(app, calibrated, boardC
     assert kept.translationMm == pytest.approx(pair.translationMm, abs=0.5)
     assert not calibrated.isFindingPair()
     calibrated.cameraPairs._path(first, second).unlink()
+
+
+@pytest.mark.parametrize("aheadMs", [-150.0, 0.0, 150.0])
+@pytest.mark.parametrize("isMoved", [False, True])
+def test_board_is_matched_when_one_file_is_ahead_of_the_other(boardClips, aheadMs, isMoved):
+    paths, truth = boardClips
+    images = [cv2.VideoCapture(str(path)).read()[1] for path in paths]
+    pairing = Pairing(PoseParameters(), (), None, True, True, lambda *_frame: None, lambda _pair: None)
+    poses = [np.eye(4), np.eye(4)]
+    poses[1][:3, :3], poses[1][:3, 3] = truth.rotation, truth.translationMm
+    for number in range(40):
+        if isMoved:  # between all that the first camera sees and all that the second one does
+            begin = 0.0 if number < 20 else 5000.0
+            cameras = [0] if number < 20 else [1]
+        else:
+            begin, cameras = 0.0, [0, 1]
+        for camera in cameras:
+            timeMs = begin + 33.0 * number + (aheadMs if camera else 0.0)
+            reference = ReferencePose(poses[camera], 0.2, 30, isStill=True)
+            pairing.add(camera, Frame(images[camera], number, timeMs, 0.001 * timeMs), [], reference)
+    assert pairing.boardsSeen == 0 if isMoved else pairing.boardsSeen > 30
+    assert isMoved or pairing.pair.translationMm == pytest.approx(truth.translationMm)
 
 
 def test_panel_offers_a_second_camera_and_says_how_it_goes(app, calibrated, widget, take):

@@ -12,7 +12,7 @@ from ..stereo.estimator import StereoEstimator
 from ..stereo.pair import CameraPair, PairCollector
 
 TOGETHER_MS = 50.0
-"""Within which both cameras have to see a board that lies still."""
+"""By how much both cameras may miss each other when they see a board that lies still."""
 
 AHEAD_MS = 200.0
 """How far one of two files may be ahead of the other when every frame is processed: then it waits."""
@@ -56,7 +56,8 @@ class Pairing:
         self._held: dict[int, Callable[[], None]] = {}
         self._secondCalibrations = secondCalibrations
         self._collector = PairCollector()
-        self._boards: list[tuple[float, ReferencePose] | None] = [None, None]
+        # Since when the board lies still as each camera sees it, when that saw it last, and its pose.
+        self._boards: list[tuple[float, float, ReferencePose] | None] = [None, None]
 
     @property
     def pair(self) -> CameraPair | None:
@@ -123,11 +124,15 @@ class Pairing:
         if reference.ageMs > 0 or reference.isAmbiguous or not reference.isStill:
             self._boards[camera] = None
             return
-        self._boards[camera] = timeMs, reference
+        before = self._boards[camera]
+        self._boards[camera] = before[0] if before else timeMs, timeMs, reference
         first, second = self._boards
-        if camera == 0 or first is None or second is None or abs(first[0] - second[0]) > TOGETHER_MS:
+        if camera == 0 or first is None or second is None:
             return
-        self._collector.add(first[1].matrix, second[1].matrix)
+        # One of two files is ahead of the other one, so it is not the newest frames that have to be of one time.
+        if max(first[0], second[0]) - min(first[1], second[1]) > TOGETHER_MS:
+            return
+        self._collector.add(first[2].matrix, second[2].matrix)
         # Often while it is new, and then seldom, for each begins the pose anew.
         if self._collector.count in (PairCollector.NEEDED, 60, PairCollector.KEPT - 1):
             try:
