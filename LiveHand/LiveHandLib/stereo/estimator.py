@@ -1,5 +1,7 @@
 """From the hands that two cameras find to hands with a side and a pose. Knows numpy, nothing of Qt or MRML."""
 
+import math
+import statistics
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -137,7 +139,8 @@ class StereoEstimator:
     def epipolarError(self) -> float:
         """Median over the last frames of how far the views' landmarks are from where they could be: times the focal
         length it is px. NaN before there are any."""
-        return float(np.median(self._errors)) if self._errors else float("nan")
+        # In a tenth of the time that np.median takes.
+        return statistics.median(self._errors) if self._errors else math.nan
 
     def isMoved(self) -> bool:
         """Whether the views don't fit together: the cameras are not where :attr:`pair` says, or one mirrors."""
@@ -242,8 +245,7 @@ class StereoEstimator:
         assert self.pair, "or nothing would be seen by both"
         pointsMm, stdMm = self._stereo[side].update(first, second, timeMs)
         # What doesn't fit together is said to be uncertain at once, before it is known whether a camera was moved.
-        misfit = _median(self.pair.epipolarErrors(first.directions, second.directions))
-        stdMm = np.hypot(stdMm, misfit * pointsMm[:, 2])
+        stdMm = np.hypot(stdMm, self._errors[-1] * pointsMm[:, 2])
         for single, inCamera in zip(self._single, (pointsMm, self.pair.toSecond(pointsMm)), strict=True):
             single[side].continueFrom(inCamera[:, 2], stdMm, timeMs)
         if self.bones.add(pointsMm):
