@@ -21,6 +21,8 @@ from .camera import devices
 from .camera.devices import Camera
 from .detection import detector
 from .errors import LiveHandError
+from .gestures.pinchnetwork import FILE_NAME as PINCH_NETWORK_FILE_NAME
+from .gestures.pinchnetwork import PinchNetwork
 from .motion import motion
 from .pose import estimator
 from .resources import resourcePath
@@ -82,7 +84,8 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.cameraPairs = CameraPairs(self.userSettings.pairFolder())
         self._pairBoard: Board | None = None  # which both cameras are to see, instead of the reference
         self.motion = motion.Motion(self.getParameterNode)
-        self.navigation = Navigation(self.getParameterNode)
+        network = PinchNetwork(resourcePath(PINCH_NETWORK_FILE_NAME))
+        self.navigation = Navigation(self.getParameterNode, network)
         self.display = HandDisplay(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.userSettings.color)
         self.cameraView = CameraView(self.getParameterNode, resourcePath(MESH_FILE_NAME), self.display.nodes)
         self.rendering = PromptRendering(
@@ -92,6 +95,7 @@ class LiveHandLogic(ScriptedLoadableModuleLogic):
         self.pinches = PinchSignals()
         self.gestures = Gestures(
             self.getParameterNode,
+            network,
             isMirrored=lambda: self.display.view() != "camera",
             isBlocked=self._isUserBusy,
             highlight=self.display.showPinch,

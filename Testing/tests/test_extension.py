@@ -45,7 +45,7 @@ def test_every_file_of_the_module_is_listed():
 def test_what_others_made_has_its_licence_beside_it():
     resources = {Path(name) for name in cmakeList("MODULE_PYTHON_RESOURCES")}
     made = {path for path in resources if path.suffix in (".npz", ".mp4", ".task")}
-    assert len(made) == 3 and {path.with_suffix(".LICENSE.md") for path in made} <= resources
+    assert len(made) == 4 and {path.with_suffix(".LICENSE.md") for path in made} <= resources
 
 
 def test_top_level_resources_are_images_of_the_documentation():

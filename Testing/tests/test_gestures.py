@@ -1,13 +1,15 @@
 """Pinches and what they move: exact geometry, and hands that are lost, cross, jump or are none."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import vtk
 
+from LiveHandLib.errors import LiveHandError
 from LiveHandLib.gestures import moves
-from LiveHandLib.gestures.hold import DIRECTION_SLACK, Hold, rotationMatrix, rotationVector
+from LiveHandLib.gestures.hold import DIRECTION_SLACK, FOLLOWED, Hold, rotationMatrix, rotationVector
 from LiveHandLib.gestures.pinch import (
     DWELL_MS,
     ENDED,
@@ -16,52 +18,55 @@ from LiveHandLib.gestures.pinch import (
     SETTLE_MS,
     STARTED,
     PinchRecognizer,
-    fingertipDistance,
 )
+from LiveHandLib.gestures.pinchnetwork import FILE_NAME, PinchNetwork
+from LiveHandLib.panel.sentences import sentence
 from LiveHandLib.pose.estimator import TrackedHand
+from support.paths import RESOURCES
 
 SIZE = (640, 480)
 PLACE = np.array([0.0, 40.0, 500.0])  # mm, in the camera's coordinate system
 FOCAL = 560.0
 STEP_MS = 33.0
+NETWORK = PinchNetwork(RESOURCES / FILE_NAME)
+
+
+with np.load(Path(__file__).parent / "data" / "Hands.npz") as _file:
+    # Poses of the rig of LiveHand/Resources/HandMesh.LICENSE.md, mm: a right hand that shows its palm and closes thumb
+    # and index finger in 18 steps (support/handrender.py's pinched()), and one that makes a fist.
+    CLOSING, FIST = _file["closing"].astype(float), _file["fist"].astype(float)
 
 
 def shape(closing: float, fist: bool = False) -> np.ndarray:
-    """(21, 3) an open right hand of a 62 mm palm that faces the camera, mm; thumb and index finger close."""
-    fingers = [((-28, -85), (-30, -135)), ((-8, -88), (-9, -150)), ((11, -82), (13, -138)), ((31, -72), (38, -112))]
-    points = [(0, 0), (-30, -22), (-50, -50), (-62, -78), (-70, -100)]
-    for base, tip in fingers:
-        points += [np.array(base) + part * (np.array(tip) - base) for part in (0, 0.5, 0.8, 1)]
-    hand = np.column_stack([np.array(points, float), np.zeros(21)])
-    meeting = np.array([-48.0, -95.0, -45.0])
-    for chain, off in (((2, 3, 4), (-4, 4, 0)), ((6, 7, 8), (4, -4, 0))):
-        for part, landmark in zip((0.3, 0.7, 1.0), chain, strict=True):
-            hand[landmark] += closing * part * (meeting + off - hand[landmark])
+    """(21, 3) a right hand that shows its palm, mm; open where thumb and index finger close by 0."""
     if fist:
-        hand[10:13] = hand[9] + np.array([(0, -20, -25), (0, 5, -35), (0, 15, -25)])
-    return hand
+        return FIST
+    step = closing * (len(CLOSING) - 1)
+    before = min(int(step), len(CLOSING) - 2)
+    return CLOSING[before] + (step - before) * (CLOSING[before + 1] - CLOSING[before])
 
 
-def tracked(landmarks: np.ndarray, **others) -> TrackedHand:
+def tracked(landmarks: np.ndarray, side: str = "Right", **others) -> TrackedHand:
     """The hand as a camera sees it that is exact."""
     z = landmarks[:, 2]
     imagePx = landmarks[:, :2] / z[:, None] * FOCAL + np.array(SIZE) / 2.0
     depthPx = (z - z[0]) * FOCAL / z.mean()
     world = landmarks - landmarks.mean(axis=0)
-    return TrackedHand("Right", 0.95, imagePx, world, depthPx, landmarks, np.full(21, 20.0), **others)
+    return TrackedHand(side, 0.95, imagePx, world, depthPx, landmarks, np.full(21, 20.0), **others)
 
 
-def at(closing: float, place=(0.0, 40.0, 500.0), turn=(0.0, 0.0, 0.0), **others) -> TrackedHand:
-    return tracked(
-        shape(closing, others.pop("fist", False)) @ rotationMatrix(np.array(turn, float)).T + place, **others
-    )
+def at(
+    closing: float, place=(0.0, 40.0, 500.0), turn=(0.0, 0.0, 0.0), fist=False, side="Right", **others
+) -> TrackedHand:
+    hand = shape(closing, fist) * (1.0 if side == "Right" else -1.0, 1.0, 1.0)
+    return tracked(hand @ rotationMatrix(np.array(turn, float)).T + place, side, **others)
 
 
 class Stream:
     """Frames that come every 33 ms."""
 
     def __init__(self):
-        self.recognizer, self.timeMs, self.events = PinchRecognizer(), 0.0, []
+        self.recognizer, self.timeMs, self.events = PinchRecognizer(NETWORK), 0.0, []
 
     def show(self, frames: int = 1, **hands) -> list:
         events = []
@@ -82,7 +87,18 @@ class Stream:
 
 
 def test_open_hand_and_pinch_are_far_from_each_other():
-    assert fingertipDistance(at(1.0)) < 0.4 < 1.3 < fingertipDistance(at(0.0))
+    """Also those of a hand that the network has never seen, in its exact geometry."""
+    assert NETWORK.probability(at(0.0), "Right") < 0.001 and NETWORK.probability(at(1.0), "Right") > 0.9
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK"])
+def test_network_that_cannot_be_read_is_told(tmp_path, content):
+    path = tmp_path / FILE_NAME
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LiveHandError, match="networkMissing") as raised:
+        PinchNetwork(path).probability(at(0.0), "Right")
+    assert str(path) in sentence(raised.value)
 
 
 @pytest.mark.parametrize("turn", [(0, 0, 0), (0.6, 0, 0), (-0.6, 0, 0), (0, 0.6, 0), (0, -0.6, 0), (0.4, 0.5, 1)])
@@ -103,8 +119,7 @@ def test_pinch_has_to_last():
 
 
 def test_fingers_that_nearly_touch_hold_on_but_take_no_hold():
-    """As the open hand of a steep view seems to have them."""
-    nearly = next(at(part) for part in np.linspace(0.0, 1.0, 200) if fingertipDistance(at(part)) < 0.68)
+    nearly = next(at(part) for part in np.linspace(0.0, 1.0, 500) if NETWORK.probability(at(part), "Right") > 0.25)
     stream = Stream()
     stream.show(5, Right=at(0.0))
     assert not stream.show(30, Right=nearly)
@@ -125,7 +140,7 @@ def test_pinch_begins_when_it_has_lasted():
 
 
 def test_fingers_between_open_and_closed_change_nothing():
-    between = next(at(part) for part in np.linspace(0, 1, 200) if 0.8 < fingertipDistance(at(part)) < 1.0)
+    between = next(at(part) for part in np.linspace(0, 1, 500) if 0.08 < NETWORK.probability(at(part), "Right") < 0.18)
     stream = Stream()
     stream.show(5, Right=at(0.0))
     stream.show(20, Right=between)
@@ -154,7 +169,8 @@ def test_fist_is_no_pinch():
 def test_hand_moves_what_it_holds_and_not_at_first():
     stream = Stream()
     stream.show(5, Right=at(0.0))
-    stream.show(4, Right=at(1.0))
+    while not stream.show(1, Right=at(1.0)):
+        assert stream.timeMs < 1000.0
     (started,) = stream.events
     stream.show(3, Right=at(1.0, place=(20.0, 40.0, 500.0)))
     assert [event.name for event in stream.events] == [STARTED]
@@ -198,9 +214,9 @@ def test_hands_that_cross_let_go_of_both():
     stream = Stream()
     apart = {"Left": (-100.0, 40.0, 500.0), "Right": (100.0, 40.0, 500.0)}
     for closing in (0.0, 1.0):
-        stream.show(10, **{side: at(closing, place=place) for side, place in apart.items()})
+        stream.show(10, **{side: at(closing, place=place, side=side) for side, place in apart.items()})
     assert stream.names() == [STARTED, STARTED]
-    stream.show(6, **{side: at(1.0, place=(place[0] / 8, *place[1:])) for side, place in apart.items()})
+    stream.show(6, **{side: at(1.0, place=(place[0] / 8, *place[1:]), side=side) for side, place in apart.items()})
     assert stream.names() == [STARTED, STARTED, ENDED, ENDED]
 
 
@@ -212,7 +228,7 @@ def test_jump_lets_go_and_does_not_carry_along():
 
 def test_hand_out_of_the_image_lets_go():
     stream = Stream().pinch()
-    for x in range(0, 300, 20):
+    for x in range(0, 400, 20):
         stream.show(1, Right=at(1.0, place=(-float(x), 40.0, 500.0)))
     assert stream.names() == [STARTED, ENDED] and stream.events[-1].reason == "lost"
 
@@ -277,19 +293,18 @@ def test_hold_follows_six_degrees_of_freedom():
     for _frame in range(200):
         hold.follow(moved, STEP_MS)
     assert np.degrees(np.linalg.norm(rotationVector(hold.rotation @ turn.T))) < 2.6
-    followed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17]
-    assert hold.wayMm == pytest.approx((moved - hand)[followed].mean(axis=0), abs=14.0)
-    assert hold.direction == pytest.approx((moved[followed, :2] / moved[followed, 2:]).mean(axis=0), abs=1e-4)
+    assert hold.wayMm == pytest.approx((moved - hand)[FOLLOWED].mean(axis=0), abs=14.0)
+    assert hold.direction == pytest.approx((moved[FOLLOWED, :2] / moved[FOLLOWED, 2:]).mean(axis=0), abs=1e-4)
 
 
 def test_hold_follows_a_hand_that_comes_nearer_all_the_way():
     hand = shape(1.0) + PLACE
-    hold = Hold(hand)
+    hold, distance = Hold(hand), hand[FOLLOWED, 2].mean()
     for way in [*[0] * 12, *range(0, 42, 2), *[42] * 60]:
-        hold.follow(hand * (1.0 - way / PLACE[2]), STEP_MS)
+        hold.follow(hand * (1.0 - way / distance), STEP_MS)
     assert hold.wayMm[2] == pytest.approx(-42, abs=2.0), "and does not stop short by the slack"
     for way in [40, 44] * 60:
-        hold.follow(hand * (1.0 - way / PLACE[2]), STEP_MS)
+        hold.follow(hand * (1.0 - way / distance), STEP_MS)
         assert hold.wayMm[2] == pytest.approx(-42, abs=2.0), "nor wander within it when the hand rests"
 
 

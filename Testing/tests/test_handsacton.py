@@ -39,9 +39,20 @@ class Hands:
     def show(self, frames=1):
         for _frame in range(frames):
             self.number += 1
-            hands = {side: at(self.closing[side], self.place[side], self.turn[side]) for side in self.closing}
+            hands = {
+                side: at(self.closing[side], self.place[side], self.turn[side], side=side) for side in self.closing
+            }
             timeMs = round(self.number * STEP_MS)
             self.logic.showFrame(TrackedFrame(self.number, timeMs, time.perf_counter(), SIZE, hands))
+
+    def middles(self):
+        """(2, 2) the directions in which the middles of the left and of the right hand are seen while they pinch."""
+        followed = [at(1.0, self.place[side], self.turn[side], side=side).cameraMm[FOLLOWED] for side in AWAY]
+        return np.array([(one[:, :2] / one[:, 2:]).mean(axis=0) for one in followed])
+
+    def tips(self, side):
+        """(3,) the middle between the fingertips of a hand that pinches, mm."""
+        return at(1.0, self.place[side], self.turn[side], side=side).cameraMm[[4, 8]].mean(axis=0)
 
     def pinch(self, *sides):
         """Open hands, which then pinch; nothing moves."""
@@ -153,13 +164,14 @@ def test_hands_shown_as_the_camera_sees_them_rotate_the_other_way(app, view, log
 def test_two_hands_zoom(app, view, logic):
     view.pinch("Left", "Right")
     assert logic.gestures.text == "Zoom, pan, roll"
+    before = view.middles()
     for _step in range(20):
         for side, way in (("Left", 45), ("Right", -45)):
             view.place[side][0] += way / 20
         view.show()
     view.show(70)
-    zoom = 330.0 / 240.0
-    assert abs(np.linalg.norm(camera().GetPosition()) / 500.0 * zoom - 1.0) < 0.02
+    zoom = np.linalg.norm(np.diff(view.middles(), axis=0)) / np.linalg.norm(np.diff(before, axis=0))
+    assert zoom > 1.3 and abs(np.linalg.norm(camera().GetPosition()) / 500.0 * zoom - 1.0) < 0.02
 
 
 def test_two_hands_pan_and_roll(app, view):
@@ -181,7 +193,9 @@ def test_two_hands_pan_and_roll(app, view):
     view.show(70)
     right = inView([-80.0, 0.0, 0.0])  # to the patient's left, which this view has at its right
     angle = math.degrees(math.atan2(right[1], right[0]))
-    assert abs(angle - math.degrees(math.atan2(120.0, 240.0))) < 2.0
+    (left, right), level = view.middles(), np.array([1.0, 0.0])
+    expected = math.degrees(math.acos(abs((right - left) @ level) / np.linalg.norm(right - left)))
+    assert expected > 20.0 and abs(angle - expected) < 2.0
 
 
 def test_hand_that_is_left_over_holds_nothing(app, view, logic):
@@ -304,6 +318,7 @@ def test_scroll_factor_without_snapping(app, slices, logic):
 
 def test_slice_view_on_which_the_pinch_is(app, slices, logic):
     logic.getParameterNode().gestureSlice = ""
+    slices.place["Right"] += np.array([-168.0, -55.0, 455.0]) - slices.tips("Right")
     slices.pinch("Right")
     nearest = logic.gestures.text.split(":")[0]
     assert nearest == "Scroll Green", "the coronal one, half a metre from the camera as the hand"
@@ -417,13 +432,15 @@ def test_two_hands_hold_a_transform_at_two_points(app, hands, transform, logic):
         node.scaleWithHands = scales
         hands.place = {side: np.array(place) for side, place in AWAY.items()}
         hands.pinch("Left", "Right")
+        start = np.linalg.norm(hands.tips("Left") - hands.tips("Right"))
         for _step in range(20):
             for side, way in (("Left", 45), ("Right", -45)):
                 hands.place[side][0] += way / 20
             hands.show()
         hands.show(70)
+        larger = np.linalg.norm(hands.tips("Left") - hands.tips("Right")) / start
         scale = np.cbrt(np.linalg.det(toWorld(transform)[:3, :3]) / np.linalg.det(before[:3, :3]))
-        assert abs(scale - (330 / 240 if scales else 1.0)) < 0.03
+        assert larger > 1.3 and abs(scale - (larger if scales else 1.0)) < 0.03
         hands.open()
         logic.gestures.undo()
         np.testing.assert_allclose(toWorld(transform), before, atol=1e-9)

@@ -362,7 +362,7 @@ def test_dwelling_records_a_point_and_only_one(logic, stream):
 
 def otherHand(closing: float, **keywords):
     """A left hand that pinches, or does not, beside the one that points."""
-    return test_gestures.at(closing, (150.0, 40.0, 500.0), **keywords)
+    return test_gestures.at(closing, (150.0, 40.0, 500.0), side="Left", **keywords)
 
 
 def test_pinch_of_the_other_hand_records_a_point(logic, stream):

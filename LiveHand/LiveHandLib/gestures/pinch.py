@@ -8,9 +8,11 @@ import numpy as np
 from ..detection.detector import HANDEDNESSES
 from ..pose.estimator import TrackedHand
 from .hold import Hold
+from .pinchnetwork import PinchNetwork
 
-DWELL_MS = 80.0
-"""How long the fingertips must have been together before it is a pinch, ms."""
+DWELL_MS = 85.0
+"""How long the fingertips must have been together before it is a pinch, ms: in a hand that closes to a fist, they are
+for 84 ms in the real clip."""
 
 SETTLE_MS = 100.0
 """How long nothing moves after a pinch has begun, ms: the closing fingers move the hand."""
@@ -25,15 +27,9 @@ RELEASE_MS = 60.0
 LONGEST_GAP_MS = 300.0
 """Between frames, ms; after more of it, or if the clock goes back, nothing is held any more."""
 
-CLOSED, OPENING, OPEN = 0.6, 0.75, 1.05
-"""Distance of the fingertips over the palm's size (see :func:`fingertipDistance`) below which the fingers are together,
-above which those that hold may be about to open, and above which they are apart. The open hand of a steep view seems to
-have 0.63 at times."""
-
-ON_FINGER, FIST = 1.6, 3.2
-"""What makes a fist, see :func:`isFist`: the distance of the thumb's tip from the tip of the index finger over that
-from its last joint above which the thumb lies on the finger, and the distance of the middle fingertip from the wrist
-over the palm's size below which that finger is bent into the palm."""
+TOUCHING, LOOSE, APART = 0.45, 0.2, 0.05
+"""Probability that the fingertips touch (see :class:`PinchNetwork`) above which they do, below which those that hold
+may be about to open, and below which they are apart."""
 
 CROSSING = 1.0
 """Distance of the two palms' centres in the image, over their mean width, below which neither hand is to be trusted."""
@@ -41,8 +37,7 @@ CROSSING = 1.0
 FASTEST = 6.0
 """Of the pinch's direction, in tangents a second (at half a metre: 3 m/s): what is faster is a wrong detection."""
 
-_DEPTH_WEIGHT = 0.4
-_THUMB_TIP, _INDEX_DIP, _INDEX_TIP, _MIDDLE_TIP, _WRIST, _INDEX_MCP, _PINKY_MCP = 4, 7, 8, 12, 0, 5, 17
+_THUMB_TIP, _INDEX_TIP, _INDEX_MCP, _PINKY_MCP = 4, 8, 5, 17
 _PALM, _TIPS = [0, 5, 9, 13, 17], [_THUMB_TIP, _INDEX_TIP]
 
 STARTED, MOVED, ENDED = "pinchStarted", "pinchMoved", "pinchEnded"
@@ -75,45 +70,13 @@ class PinchEvent:
     reason: str = ""
 
 
-def fingertipDistance(hand: TrackedHand, landmark: int = _INDEX_TIP) -> float:
-    """How far the tips of thumb and index finger are apart, over the palm's size.
-
-    The distance in the image is foreshortened where the fingers are seen along, and MediaPipe's relative depth is
-    uncertain where one finger hides the other: the depth counts less. The palm's size is the root mean square distance
-    of wrist and knuckles from their centre, with the depth in full.
-
-    :param landmark: another one than the tip of the index finger.
-    :returns: about 0.3 where the fingertips touch and 2 in an open hand; NaN where a landmark is.
-    """
-    image, depth = hand.imagePx, hand.depthPx
-    x, y = (image[_THUMB_TIP] - image[landmark]).tolist()
-    z = _DEPTH_WEIGHT * float(depth[_THUMB_TIP] - depth[landmark])
-    return math.sqrt(x * x + y * y + z * z) / _palmSize(image[_PALM], depth[_PALM])
-
-
-def isFist(hand: TrackedHand) -> bool:
-    """Whether the thumb lies on the index finger rather than at its tip, or the middle finger is bent into the palm: in
-    a fist the fingertips are near each other as well."""
-    if fingertipDistance(hand) > ON_FINGER * fingertipDistance(hand, _INDEX_DIP):
-        return True
-    palm = hand.worldMm[_PALM]
-    reach = hand.worldMm[_MIDDLE_TIP] - hand.worldMm[_WRIST]
-    return math.sqrt(reach @ reach) < FIST * _palmSize(palm[:, :2], palm[:, 2])
-
-
-def _palmSize(image: np.ndarray, depth: np.ndarray) -> float:
-    across = (image - np.add.reduce(image) / len(image)).ravel()
-    along = depth - np.add.reduce(depth) / len(depth)
-    return math.sqrt((across @ across + along @ along) / len(image)) + 1e-6
-
-
 @dataclass
 class _State:
     """What is known of one hand.
 
     :ivar isArmed: the hand has been seen open since it appeared or last held something.
     :ivar since: since when it has been going over into the next state, ms.
-    :ivar before: time and fingertip distance in the frame before.
+    :ivar before: time of the frame before, and the probability that the fingertips touched.
     """
 
     isArmed: bool = False
@@ -132,11 +95,14 @@ class PinchRecognizer:
     they are apart again, and when it is lost or not to be trusted: renamed, over the other hand, out of the image, or
     faster than hands are.
 
+    :param network: says whether the fingertips touch.
+
     :ivar started: the first event of each pinch that lasts, by hand.
     :ivar held: the last event of each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, network: PinchNetwork) -> None:
+        self._network = network
         self.started: dict[str, PinchEvent] = {}
         self.held: dict[str, PinchEvent] = {}
         self._states = {side: _State() for side in HANDEDNESSES}
@@ -149,6 +115,7 @@ class PinchRecognizer:
         :param imageSize: the image's width and height, px.
         :param timestampMs: time of the frame, ms.
         :returns: what the pinches do.
+        :raises LiveHandError: ``networkMissing``.
         """
         events: list[PinchEvent] = []
         if not 0.0 < timestampMs - self._lastMs < LONGEST_GAP_MS:
@@ -159,15 +126,15 @@ class PinchRecognizer:
             hand = hands.get(side)
             if hand and hand.isNewTrack:
                 events += self._end(side, timestampMs, "lost")
-            distance = self._trusted(state, hand, imageSize, timestampMs) if hand and not areCrossing else math.nan
-            if math.isnan(distance):
+            touching = self._trusted(side, hand, imageSize, timestampMs) if hand and not areCrossing else math.nan
+            if math.isnan(touching):
                 if timestampMs - state.seenMs > GRACE_MS:
                     events += self._end(side, timestampMs, "lost")
                 continue
             assert hand
             state.seenMs = timestampMs
-            events += self._step(side, hand, distance, timestampMs, elapsedMs)
-            state.before = timestampMs, distance
+            events += self._step(side, hand, touching, timestampMs, elapsedMs)
+            state.before = timestampMs, touching
         return events
 
     def stop(self, timestampMs: float) -> list[PinchEvent]:
@@ -183,8 +150,9 @@ class PinchRecognizer:
         last = self.held.pop(side, None)
         return [replace(last, name=ENDED, timestampMs=timestampMs, reason=reason)] if last else []
 
-    def _trusted(self, state: _State, hand: TrackedHand, imageSize: tuple[int, int], timestampMs: float) -> float:
-        """The fingertips' distance; NaN where the hand is not to be trusted."""
+    def _trusted(self, side: str, hand: TrackedHand, imageSize: tuple[int, int], timestampMs: float) -> float:
+        """How likely the fingertips touch; NaN where the hand is not to be trusted."""
+        state = self._states[side]
         width, height = imageSize
         (x, y), (otherX, otherY) = hand.imagePx[_TIPS].tolist()
         point = hand.cameraMm[_THUMB_TIP] + hand.cameraMm[_INDEX_TIP]
@@ -194,14 +162,14 @@ class PinchRecognizer:
         if not isInside or not moved @ moved <= (FASTEST * elapsed / 1000.0) ** 2:  # nor where there is a NaN
             return math.nan
         state.direction = direction
-        return fingertipDistance(hand)
+        return self._network.probability(hand, side)
 
     def _step(
-        self, side: str, hand: TrackedHand, distance: float, timestampMs: float, elapsedMs: float
+        self, side: str, hand: TrackedHand, touching: float, timestampMs: float, elapsedMs: float
     ) -> list[PinchEvent]:
         state = self._states[side]
         if state.hold:
-            if distance > OPEN:
+            if touching < APART:
                 state.since = timestampMs if state.since is None else state.since
                 if timestampMs - state.since >= RELEASE_MS:
                     events = self._end(side, timestampMs, "opened")
@@ -210,7 +178,7 @@ class PinchRecognizer:
                     return events
                 return []
             state.since = None
-            if distance > OPENING:  # which moves their tips
+            if touching < LOOSE:  # which moves their tips
                 return []
             if timestampMs - state.startedMs < SETTLE_MS:
                 state.hold.take(hand.cameraMm)
@@ -218,20 +186,20 @@ class PinchRecognizer:
             state.hold.follow(hand.cameraMm, elapsedMs)
             return [self._carried(side, state.hold, timestampMs)]
         if not state.isArmed:
-            if distance <= OPEN:
+            if touching >= APART:
                 state.since = None
                 return []
             state.since = timestampMs if state.since is None else state.since
             if timestampMs - state.since >= ARM_MS:
                 state.isArmed, state.since = True, None
             return []
-        if distance >= CLOSED or isFist(hand):
+        if touching <= TOUCHING:
             state.since = None
             return []
         if state.since is None:
             state.since = timestampMs
-            if state.before and state.before[1] > CLOSED:  # when between the frames it was
-                share = (CLOSED - distance) / (state.before[1] - distance)
+            if state.before and state.before[1] < TOUCHING:  # when between the frames it was
+                share = (touching - TOUCHING) / (touching - state.before[1])
                 state.since -= share * (timestampMs - state.before[0])
         if timestampMs - state.since < DWELL_MS:
             return []

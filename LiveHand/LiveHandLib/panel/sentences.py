@@ -70,6 +70,7 @@ def sentence(error: LiveHandError) -> str:
             "MediaPipe {version}, which another extension installed, reports on its use to Google: "
             "tick Live to be asked whether to use it."
         ),
+        "networkMissing": _("The file {path}, by which pinches are recognized, cannot be read: reinstall LiveHand."),
         "meshMissing": _("The mesh of the hand {path} cannot be read: reinstall LiveHand."),
         "modelMissing": _("The hand model {path} cannot be read: choose another one, or reinstall LiveHand."),
         "modelChanged": _(

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from ..errors import LiveHandError
 from ..gestures.pinch import ENDED, STARTED, PinchEvent, PinchRecognizer
+from ..gestures.pinchnetwork import PinchNetwork
 from ..pose.coordinates import CAMERA_TO_RAS
 from ..pose.estimator import TrackedFrame
 from . import reference
@@ -65,6 +66,7 @@ class Gestures:
     more, when another tool needs the hand or the mouse, and by :meth:`stop`.
 
     :param getParameterNode: returns the scene's parameter node for the module.
+    :param network: says whether fingertips touch.
     :param isMirrored: returns whether the hands are shown as their owner sees them.
     :param isBlocked: returns whether nothing may act now: a dialog is open, or the mouse drags something.
     :param highlight: called with a side and whether this hand pinches.
@@ -81,6 +83,7 @@ class Gestures:
     def __init__(
         self,
         getParameterNode: Callable[[], Any],
+        network: PinchNetwork,
         isMirrored: Callable[[], bool],
         isBlocked: Callable[[], bool],
         highlight: Callable[[str, bool], None],
@@ -88,12 +91,13 @@ class Gestures:
         onChanged: Callable[[], None],
     ) -> None:
         self._getParameterNode, self._isMirrored, self._isBlocked = getParameterNode, isMirrored, isBlocked
+        self._network = network
         self._highlight, self._report, self._onChanged = highlight, report, onChanged
         self.isReporting = False
         self.text = ""
         self.failure: LiveHandError | None = None
         self._viewText = ViewText()
-        self._recognizer = PinchRecognizer()
+        self._recognizer = PinchRecognizer(self._network)
         self._timeMs = 0.0
         self._actsOn = HandsActOn.NOTHING
         self._parameters: tuple[Any, ...] = ()
@@ -137,7 +141,7 @@ class Gestures:
     def endLive(self) -> None:
         """Live is off: let go of everything. The next stream begins anew."""
         self.stop()
-        self._recognizer = PinchRecognizer()
+        self._recognizer = PinchRecognizer(self._network)
 
     def forget(self) -> None:
         """The scene is closed: let go, and drop what belongs to it."""

@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 
 from ..errors import LiveHandError
 from ..gestures.pinch import ENDED, STARTED, PinchRecognizer
+from ..gestures.pinchnetwork import PinchNetwork
 from ..landmarks import Landmark
 from ..navigation.points import LONGEST_GAP_MS, Dwell, PointCollector
 from ..navigation.traces import Trace
@@ -61,6 +62,7 @@ class Navigation:
     To be used in the GUI thread.
 
     :param getParameterNode: returns the scene's parameter node for the module, which says how, and keeps the nodes.
+    :param network: says whether fingertips touch.
 
     :ivar changed: functions that are called, without arguments, after something has changed: progress, or an end.
     :ivar registering: the :class:`Registering`, which registers what was touched and compares it with the truth.
@@ -68,8 +70,8 @@ class Navigation:
     :ivar failure: why what was under way last was given up; None when it was not.
     """
 
-    def __init__(self, getParameterNode: Callable[[], Any]) -> None:
-        self._getParameterNode = getParameterNode
+    def __init__(self, getParameterNode: Callable[[], Any], network: PinchNetwork) -> None:
+        self._getParameterNode, self._network = getParameterNode, network
         self.changed: list[Callable[[], None]] = []
         self.failure: LiveHandError | None = None
         self.registering = Registering(getParameterNode)
@@ -83,7 +85,7 @@ class Navigation:
         self._pointSide: Side | None = None
         self._dwell = Dwell()
         self._dwellProgress = 0.0
-        self._pinches = PinchRecognizer()
+        self._pinches = PinchRecognizer(self._network)
         self._isPinchTrace = False  # the trace that is under way was begun by a pinch
         self._trace: TraceNodes | None = None
         self._isTracing = False
@@ -121,7 +123,7 @@ class Navigation:
     def endLive(self) -> None:
         """Live is off: a point that is being recorded is given up, a trace ends."""
         self._frame = None
-        self._pinches = PinchRecognizer()
+        self._pinches = PinchRecognizer(self._network)
         self.stopTrace()
         self._setDistance(None)
         if self._collector:
