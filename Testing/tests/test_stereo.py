@@ -282,6 +282,38 @@ def test_frame_that_the_second_camera_has_just_missed_does_not_wait(rigged):
     assert [ready[-1].hands["Right"].cameras, len(estimator.add(1, hands[1], SIZE, 132.0))] == [2, 1]
 
 
+@pytest.mark.parametrize("latenessMs", [-30.0, 0.0, 45.0])
+@pytest.mark.parametrize("isMoving", [True, False])
+def test_camera_that_delivers_later_is_noticed_and_corrected(rigged, latenessMs, isMoving):
+    """Its frames are stamped when they arrive."""
+    estimator = StereoEstimator(PoseParameters(60.0, 0.0, (INTRINSICS,)), (INTRINSICS,), PAIR)
+    random, errors = np.random.default_rng(1), []
+    bias = random.normal(0.0, 3.0, (2, 21, 3))  # landmarks that are always laid beside the joints
+
+    def handAt(timeMs: float) -> np.ndarray:
+        phase = 2.0 * np.pi * 0.7 * timeMs / 1000.0 * isMoving
+        return posed(rigged) + 60.0 * np.array([np.cos(phase), np.sin(phase), 0.0])
+
+    arrivals = [(33.0 * number, 0, 33.0 * number) for number in range(400)]
+    arrivals += [(40.0 * number + latenessMs, 1, 40.0 * number) for number in range(330)]
+    for arrivalMs, camera, takenMs in sorted(arrivals):
+        truth = handAt(takenMs)
+        seen = truth + bias[camera] + random.normal(0.0, 1.0, (21, 3))
+        frames = estimator.add(camera, [handOf(PAIR.toSecond(seen) if camera else seen)], SIZE, arrivalMs, truth)
+        errors += [errorsMm(frame.hands["Right"].cameraMm, frame.key).mean() for frame in frames]
+    if isMoving:
+        assert abs(estimator.latency.ms - latenessMs) < 4.0 and np.median(errors[-60:]) < 6.0
+    else:
+        assert estimator.latency.ms == 0.0, "nothing is known of it"
+    assert not estimator.isMoved()
+
+
+def test_files_keep_their_times(rigged):
+    estimator = StereoEstimator(PoseParameters(60.0, 0.0, (INTRINSICS,)), (INTRINSICS,), PAIR, isWaiting=True)
+    track(rigged, estimator=estimator, seconds=8.0)
+    assert estimator.latency.ms == 0.0
+
+
 # What one sees alone
 
 

@@ -14,6 +14,7 @@ from ..pose.estimator import PoseParameters, TrackedHand
 from ..pose.handpose import HandPose
 from ..pose.smoothing import OneEuro
 from .bones import BoneLengths, HandSize
+from .latency import LatencyDifference
 from .pair import CameraPair
 from .triangulation import StereoPose, View, triangulated
 from .views import CameraViews, SeenFrame, SeenHand
@@ -82,8 +83,11 @@ class StereoEstimator:
         self._isExchanged = [False, False]  # the view's sides go by each other's name
         self._seenMs = dict.fromkeys(HANDEDNESSES, -np.inf)
         self._isWaiting = isWaiting
+        self.latency = LatencyDifference()
+        """Estimated for cameras; files have times of their own."""
         self.isSecondGone = False
         """Whether the second camera is off: no frame waits for it any more."""
+        self.pair: CameraPair | None = None
         self.use(poseParameters, secondCalibrations, pair)
 
     def use(
@@ -93,6 +97,8 @@ class StereoEstimator:
 
         :raises LiveHandError: ``palmWidth`` when no hand is of that size.
         """
+        if pair is not self.pair:
+            self.latency.forget()  # what is always off is something else now
         self.poseParameters, self.pair = poseParameters, pair
         self._views[0].use(poseParameters.calibrations)
         self._views[1].use(secondCalibrations)
@@ -118,7 +124,7 @@ class StereoEstimator:
         :param key: given back with the frame's hands.
         :returns: the frames of the first camera that are ready, the oldest first.
         """
-        frame = self._views[camera].add(hands, imageSize, timeMs)
+        frame = self._views[camera].add(hands, imageSize, timeMs - (self.latency.ms if camera else 0.0))
         if camera == 0:
             self._pending.append((frame, key))
         ready = []
@@ -170,12 +176,12 @@ class StereoEstimator:
         seconds = self._views[1].at(frame.timeMs) if self.pair else {}
         self._views[0].forgetBefore(frame.timeMs)
         self._views[1].forgetBefore(frame.timeMs)
-        seen = self._joined(frame.hands, seconds)
+        seen = self._joined(frame.hands, seconds, frame.timeMs)
         hands = {side: self._estimated(side, *views, frame.timeMs) for side, views in seen.items()}
         return StereoFrame(key, hands)
 
     def _joined(
-        self, firsts: dict[str, SeenHand], seconds: dict[str, SeenHand]
+        self, firsts: dict[str, SeenHand], seconds: dict[str, SeenHand], timeMs: float
     ) -> dict[str, tuple[SeenHand | None, SeenHand | None]]:
         """Which hand of the one view is which of the other's, by the side that both agree on."""
         hands = self._named(0, firsts), self._named(1, seconds)
@@ -189,6 +195,9 @@ class StereoEstimator:
                 hands = self._named(0, firsts), self._named(1, seconds)
             misfit = min(same, crossed)
             if np.isfinite(misfit):
+                if not self._isWaiting and misfit < SAME_HAND and len(firsts) == len(seconds) == 1:
+                    views = [next(iter(view.values())).view for view in (firsts, seconds)]
+                    self.latency.add(self.pair, timeMs, *(view.directions for view in views))
                 self._errors.append(misfit)
                 if len(firsts) == len(seconds) == 1:
                     labels = [seen.hand.handedness for seen in (*firsts.values(), *seconds.values())]

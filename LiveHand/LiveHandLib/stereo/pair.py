@@ -61,8 +61,12 @@ class CameraPair:
         return (pointsMm - self.translationMm) @ self.rotation
 
     def epipolarErrors(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """How far the second view's points are from where the first view's could be seen, (n,): no unit, times the
-        focal length it is px.
+        """The absolute values of :meth:`signedEpipolarErrors`."""
+        return np.abs(self.signedEpipolarErrors(first, second))
+
+    def signedEpipolarErrors(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """How far the second view's points are from where the first view's could be seen, (n,), to the one or to the
+        other side of these lines: no unit, times the focal length it is px.
 
         Sampson's approximation of the distance by which both have to be moved (Hartley, Zisserman: Multiple View
         Geometry, 2004, 11.4.3).
@@ -74,7 +78,7 @@ class CameraPair:
         lines, backLines = first @ essential[:, :2].T + essential[:, 2], second @ essential[:2] + essential[2]
         slopes = np.square(lines[:, :2]).sum(axis=1) + np.square(backLines[:, :2]).sum(axis=1)
         apart = (second * lines[:, :2]).sum(axis=1) + lines[:, 2]
-        return np.abs(apart) / np.sqrt(np.maximum(slopes, 1e-12))
+        return apart / np.sqrt(np.maximum(slopes, 1e-12))
 
     @functools.cached_property
     def _essential(self) -> np.ndarray:
