@@ -16,7 +16,8 @@ _FROM, _TO = np.array(
 """Landmarks whose distances say it: of thumb and index finger from each other, and how far these and the middle finger
 are bent, for in a fist the tips are near each other as well."""
 
-_PALM = [0, 5, 9, 13, 17]
+_PALM, _KNUCKLES = [0, 5, 9, 13, 17], [5, 9, 17]
+_NEXT, _LAST = [1, 2, 0], [2, 0, 1]  # of x, y and z
 
 _DEPTH_WEIGHT = 0.4
 """MediaPipe's relative depth is uncertain where one finger hides the other, so it counts less."""
@@ -40,11 +41,14 @@ def features(image: np.ndarray, world: np.ndarray, isRight: np.ndarray | bool) -
     between = both[..., _FROM, :] - both[..., _TO, :]
     between[..., 0, :, 2] *= _DEPTH_WEIGHT
     distances = np.sqrt(np.add.reduce(between * between, axis=-1)) / size[..., None]
-    index, middle, pinky = (world[..., knuckle, :] - world[..., 0, :] for knuckle in (5, 9, 17))
-    back = np.cross(index, pinky)
-    turned = [vector[..., 2] / (np.sqrt(np.add.reduce(vector * vector, axis=-1)) + 1e-6) for vector in (back, middle)]
-    turned[0] = np.where(isRight, turned[0], -turned[0])
-    return np.concatenate([distances.reshape(*distances.shape[:-2], -1), np.stack(turned, axis=-1)], axis=-1)
+    directions = world[..., _KNUCKLES, :] - world[..., :1, :]
+    index, pinky = directions[..., 0, :], directions[..., 2, :]
+    # Their vector product, in a fifth of the time that np.cross takes.
+    directions[..., 0, :] = index[..., _NEXT] * pinky[..., _LAST] - index[..., _LAST] * pinky[..., _NEXT]
+    lengths = np.sqrt(np.add.reduce(directions * directions, axis=-1)) + 1e-6
+    turned = (directions[..., 2] / lengths)[..., :2]
+    turned[..., 0] *= np.where(isRight, 1.0, -1.0)
+    return np.concatenate([distances.reshape(*distances.shape[:-2], -1), turned], axis=-1)
 
 
 class PinchNetwork:
