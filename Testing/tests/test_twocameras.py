@@ -14,7 +14,8 @@ from LiveHandLib.pose.estimator import PoseParameters, ReferencePose
 from LiveHandLib.stereo.pair import CameraPair
 from LiveHandLib.tracking.pairing import Pairing
 from support.boardrender import BoardRenderer, turned
-from support.helpers import settled
+from support.fakecamera import Device
+from support.helpers import choose, refreshed, settled
 from support.stereoscene import TAKES, clipFolder
 from tests.test_docs import example
 
@@ -164,6 +165,49 @@ def test_second_file_that_ends_leaves_the_first(app, calibrated, take, tracked, 
     steps = np.diff([frame.hands["Left"].cameraMm for frame in tracked], axis=0)
     assert np.median(np.linalg.norm(steps, axis=2).max(axis=1)) < 20.0
     calibrated.cameraPairs._path(calibrated.source(), path).unlink()
+
+
+def imageOf(path, number: int) -> np.ndarray:
+    capture = cv2.VideoCapture(str(path))
+    capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+    return capture.read()[1]
+
+
+@pytest.mark.fault("second camera is unplugged, and plugged in again")
+def test_unplugged_second_camera_leaves_the_first(app, widget, logic, take, fakeCameras, tracked):
+    logic = widget.logic
+    # Both after a second, of 30 and of 25 frames.
+    images = imageOf(take / "first.avi", 30), imageOf(take / "second.avi", 25)
+    rig = fakeCameras(*(Device(name, clip=np.stack([image] * 2)) for name, image in zip("AB", images, strict=True)))
+    assert refreshed(app, widget, "A", "B")
+    choose(widget, "A")
+    ui = widget.ui
+    ui.secondSourceComboBox.setCurrentIndex(ui.secondSourceComboBox.findText("B"))
+    widget.secondCameraPanel.onSourceActivated(ui.secondSourceComboBox.currentIndex)
+    for source in (logic.source(), logic.secondSource()):
+        logic.cameraCalibrations.keep(source, False, intrinsicsOf(take))
+    logic.importPair(take / "pair.npz")
+    ui.liveCheckBox.setChecked(True)
+
+    def isSeenBy(cameras: int) -> bool:
+        return app.spin(lambda: tracked and [h.cameras for h in tracked[-1].hands.values()] == [cameras], timeout=30)
+
+    assert isSeenBy(2) and rig.isInUse(0) and rig.isInUse(1)
+    rig.unplug(1)
+    assert isSeenBy(1) and logic.worker.state == "live"
+    assert app.spin(lambda: "stopped sending" in ui.secondCameraLabel.text, timeout=10), ui.secondCameraLabel.text
+    assert logic.secondProblem().reason == "secondCameraFailed"
+    rig.plug(1, number=7)
+    ui.liveCheckBox.setChecked(False)
+    settled(app, logic)
+    tracked.clear()
+    ui.liveCheckBox.setChecked(True)
+    assert isSeenBy(2) and logic.secondProblem() is None
+    logic.cameraPairs._path(logic.source(), logic.secondSource()).unlink()
+    for source in (logic.source(), logic.secondSource()):
+        logic.cameraCalibrations.forget(source, False)
+    ui.secondSourceComboBox.setCurrentIndex(0)
+    widget.secondCameraPanel.onSourceActivated(0)
 
 
 @pytest.mark.fault("second camera is the first")
