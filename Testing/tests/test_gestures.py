@@ -159,6 +159,18 @@ def test_hand_that_was_never_open_does_not_pinch():
     assert stream.names() == [], "nor after one frame"
 
 
+def test_touching_fingertips_of_a_fist_are_no_pinch():
+    """The network alone takes them for one."""
+    hand = shape(1.0).copy()
+    hand[10:13] = hand[9] + np.array([(0, -15, -36), (0, 12, -48), (0, 22, -30)])
+    fist = tracked(hand + PLACE)
+    assert NETWORK.probability(fist, "Right") > 0.9
+    stream = Stream()
+    stream.show(5, Right=at(0.0))
+    stream.show(20, Right=fist)
+    assert stream.names() == []
+
+
 def test_fist_is_no_pinch():
     stream = Stream()
     stream.show(5, Right=at(0.0))
