@@ -1,6 +1,7 @@
 """The lengths of a user's bones, and the size of a hand, from what two cameras see. Knows numpy, nothing of Qt or
 MRML."""
 
+import statistics
 from collections import deque
 
 import numpy as np
@@ -54,6 +55,7 @@ class HandSize:
         self._count = 0
         self._first: list[float] = []
         self._last: deque[float] = deque(maxlen=self.RECENT)
+        self._change = 0.0
 
     def isDue(self) -> bool:
         """Whether the next frame's landmarks are to be added."""
@@ -65,12 +67,12 @@ class HandSize:
         size = float(np.median(distances(pointsMm) / RATIOS))
         if len(self._first) < self.REFERENCE:
             self._first.append(size)
-        else:
-            self._last.append(size)
+            return
+        self._last.append(size)
+        if len(self._last) == self.RECENT:
+            self._change = statistics.median(self._last) / statistics.median(self._first) - 1.0
 
     def change(self) -> float:
         """By how much of its size it seems larger, or smaller (below 0), than at first; 0 as long as that is not
         known."""
-        if len(self._last) < self.RECENT:
-            return 0.0
-        return float(np.median(self._last) / np.median(self._first)) - 1.0
+        return self._change

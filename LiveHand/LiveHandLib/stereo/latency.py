@@ -22,17 +22,19 @@ class LatencyDifference:
     """Time constant with which frames are forgotten, ms."""
     DEVIATION_MS = 4.0
     """Standard deviation of the difference from which on it is known well enough to be used, ms."""
-    ALIKE = 6.0
-    """How many frames say as much as one would whose errors are its own."""
+    EVERY = 3
+    """Of so many frames one is taken: the errors of those beside it are much like its own."""
+    ALIKE = 2.0
+    """How many of these say as much as one would whose errors are its own."""
     GREATEST_MS = 100.0
     """Greater differences are none: the hand is another one, or the cameras are not where they were."""
-    STEP_MS = 0.5
-    """By how much it changes at most from one frame to the next, ms: so no landmark jumps."""
+    STEP_MS = 1.5
+    """By how much it changes at most each time, ms: so no landmark jumps."""
     APART_MS = 100.0
     """Two frames that are further apart say nothing about the speed."""
 
     def __init__(self) -> None:
-        self.ms = 0.0
+        self.ms, self._count = 0.0, 0
         self.forget()
 
     def forget(self) -> None:
@@ -48,7 +50,8 @@ class LatencyDifference:
         :param second: (n, 2) in the second one's.
         """
         before, self._before = self._before, (timeMs, second)
-        if before is None or not 0.0 < timeMs - before[0] <= self.APART_MS:
+        self._count += 1
+        if self._count % self.EVERY or before is None or not 0.0 < timeMs - before[0] <= self.APART_MS:
             return
         elapsedMs = timeMs - before[0]
         off = pair.signedEpipolarErrors(first, second)
