@@ -91,8 +91,9 @@ def hands(app, logic):
 
 
 def camera():
-    (node,) = slicer.util.getNodesByClass("vtkMRMLCameraNode")
-    return node
+    """Of the first 3D view; another test may have shown a second one."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLCameraNode")
+    return next(node for node in nodes if node.GetLayoutName() == "1")
 
 
 def cameraState():
@@ -273,8 +274,9 @@ def slices(app, hands, logic):
     volume.SetSpacing(4, 4, 2)
     volume.SetOrigin(-80, -100, -59)
     volume.CreateDefaultDisplayNodes()
-    for name in ("Red", "Green", "Yellow"):
+    for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
         sliceLogic = slicer.app.applicationLogic().GetSliceLogicByLayoutName(name)
+        sliceLogic.GetSliceNode().SetOrientation(orientation)
         sliceLogic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         sliceLogic.GetSliceNode().SetFieldOfView(400, 300, 1)
         sliceLogic.SetSliceOffset(0.0)
