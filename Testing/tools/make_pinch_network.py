@@ -12,7 +12,9 @@ The file has, for each layer, ``weights`` (networks, inputs, outputs) and ``bias
 
 import argparse
 import hashlib
+import importlib.util
 import inspect
+import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -191,6 +193,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--sequences", type=int, default=300, help="to render, of ten seconds each (300)")
     parser.add_argument("--processes", type=int, default=2, help="that render (2)")
     options = parser.parse_args(arguments)
+    if importlib.util.find_spec("sklearn") is None:  # not after half an hour of rendering
+        sys.exit(f"scikit-learn is needed: {sys.executable} -m pip install scikit-learn")
     with ProcessPoolExecutor(options.processes, get_context("spawn")) as pool:
         sequences = [*pool.map(kept, range(options.sequences)), exactHands(EXACT_HANDS)]
         image, world, isRight, ratio = (np.concatenate([one[key] for one in sequences]) for key in sequences[0])
