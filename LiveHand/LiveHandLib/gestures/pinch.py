@@ -8,7 +8,7 @@ import numpy as np
 from ..detection.detector import HANDEDNESSES
 from ..pose.estimator import TrackedHand
 from .hold import Hold
-from .pinchnetwork import PinchNetwork
+from .pinchnetwork import PALM, PinchNetwork, palmSize
 
 DWELL_MS = 85.0
 """How long the fingertips must have been together before it is a pinch, ms: in a hand that closes to a fist, they are
@@ -32,9 +32,9 @@ TOUCHING, LOOSE, APART = 0.45, 0.2, 0.05
 may be about to open, and below which they are apart."""
 
 FIST = 2.6
-"""Distance of the middle fingertip from the wrist over the palm's size (the root mean square distance of wrist and
-knuckles from their centre), both of MediaPipe's world landmarks, below which that finger is bent into the palm. Of
-rendered hands, fists have 2.0 to 2.4; 3 pinches of 100 have less than 3.2 and none less than 2.8."""
+"""Distance of the middle fingertip from the wrist over :func:`palmSize`, both of MediaPipe's world landmarks, below
+which that finger is bent into the palm. Of rendered hands, fists have 2.0 to 2.4; 3 pinches of 100 have less than 3.2
+and none less than 2.8."""
 
 CROSSING = 1.0
 """Distance of the two palms' centres in the image, over their mean width, below which neither hand is to be trusted."""
@@ -43,7 +43,7 @@ FASTEST = 6.0
 """Of the pinch's direction, in tangents a second (at half a metre: 3 m/s): what is faster is a wrong detection."""
 
 _THUMB_TIP, _INDEX_TIP, _MIDDLE_TIP, _WRIST, _INDEX_MCP, _PINKY_MCP = 4, 8, 12, 0, 5, 17
-_PALM, _TIPS = [0, 5, 9, 13, 17], [_THUMB_TIP, _INDEX_TIP]
+_TIPS = [_THUMB_TIP, _INDEX_TIP]
 
 STARTED, MOVED, ENDED = "pinchStarted", "pinchMoved", "pinchEnded"
 
@@ -77,9 +77,8 @@ class PinchEvent:
 
 def isFist(hand: TrackedHand) -> bool:
     """Whether the middle finger is bent into the palm: in a fist, thumb and index finger may touch as well."""
-    off = hand.worldMm[_PALM] - np.add.reduce(hand.worldMm[_PALM]) / len(_PALM)
     reach = hand.worldMm[_MIDDLE_TIP] - hand.worldMm[_WRIST]
-    return bool(reach @ reach < FIST**2 * np.add.reduce(off * off, axis=None) / len(_PALM))
+    return bool(math.sqrt(reach @ reach) < FIST * palmSize(hand.worldMm))
 
 
 @dataclass
@@ -238,7 +237,7 @@ class PinchRecognizer:
 
 
 def _areCrossing(hand: TrackedHand, other: TrackedHand) -> bool:
-    between = np.add.reduce(hand.imagePx[_PALM] - other.imagePx[_PALM]) / len(_PALM)
+    between = np.add.reduce(hand.imagePx[PALM] - other.imagePx[PALM]) / len(PALM)
     widths = [one.imagePx[_INDEX_MCP] - one.imagePx[_PINKY_MCP] for one in (hand, other)]
     width = sum(math.sqrt(across @ across) for across in widths) / 2.0
     return bool(math.sqrt(between @ between) < CROSSING * width)

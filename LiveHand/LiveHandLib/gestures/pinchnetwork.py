@@ -16,18 +16,22 @@ _FROM, _TO = np.array(
 """Landmarks whose distances say it: of thumb and index finger from each other, and how far these and the middle finger
 are bent, for in a fist the tips are near each other as well."""
 
-_PALM, _KNUCKLES = [0, 5, 9, 13, 17], [5, 9, 17]
+PALM, _KNUCKLES = [0, 5, 9, 13, 17], [5, 9, 17]
 _NEXT, _LAST = [1, 2, 0], [2, 0, 1]  # of x, y and z
 
 _DEPTH_WEIGHT = 0.4
 """MediaPipe's relative depth is uncertain where one finger hides the other, so it counts less."""
 
 
-def features(image: np.ndarray, world: np.ndarray, isRight: np.ndarray | bool) -> np.ndarray:
-    """What the network takes: distances of landmarks over the palm's size, and how the palm is turned to the camera,
-    which says how far they can be trusted.
+def palmSize(points: np.ndarray) -> np.ndarray:
+    """The root mean square distance of wrist and knuckles from their centre: (...) of (..., 21, 3) landmarks."""
+    off = points[..., PALM, :] - np.add.reduce(points[..., PALM, :], axis=-2, keepdims=True) / len(PALM)
+    return np.asarray(np.sqrt(np.add.reduce(off * off, axis=(-2, -1)) / len(PALM)))
 
-    The palm's size is the root mean square distance of wrist and knuckles from their centre.
+
+def features(image: np.ndarray, world: np.ndarray, isRight: np.ndarray | bool) -> np.ndarray:
+    """What the network takes: distances of landmarks over :func:`palmSize`, and how the palm is turned to the camera,
+    which says how far they can be trusted.
 
     :param image: (..., 21, 3) landmarks in the image and their depths, px.
     :param world: (..., 21, 3) MediaPipe's world landmarks, mm.
@@ -36,8 +40,7 @@ def features(image: np.ndarray, world: np.ndarray, isRight: np.ndarray | bool) -
         vectors out of the palm's back and from the wrist to the middle finger's knuckle.
     """
     both = np.stack([image, world], axis=-3)
-    off = both[..., _PALM, :] - np.add.reduce(both[..., _PALM, :], axis=-2, keepdims=True) / len(_PALM)
-    size = np.sqrt(np.add.reduce(off * off, axis=(-2, -1)) / len(_PALM)) + 1e-6
+    size = palmSize(both) + 1e-6
     between = both[..., _FROM, :] - both[..., _TO, :]
     between[..., 0, :, 2] *= _DEPTH_WEIGHT
     distances = np.sqrt(np.add.reduce(between * between, axis=-1)) / size[..., None]
